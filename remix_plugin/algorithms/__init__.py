@@ -1,0 +1,1 @@
+"""BenchMARL algorithms and their configs."""

@@ -1,0 +1,154 @@
+"""ReMIX."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarl.algorithms import EnsembleAlgorithmConfig
+from benchmarl.algorithms.common import Algorithm
+from torchrl.data import ReplayBuffer
+from torchrl.envs import Transform
+
+from remix_plugin.algorithms.weighted_projection import (
+    WeightedProjection,
+    WeightedProjectionConfig,
+)
+from remix_plugin.data.samplers import RecentSampler
+from remix_plugin.validation import check_number
+from remix_plugin.weighting.remix import ON_POLICYNESS, RemixWeighting
+
+
+class Remix(WeightedProjection):
+    """ReMIX (arXiv 2302.05593): projection weights that minimise regret.
+
+    Args:
+        terms (list of str): factors of the weight in use.
+        normalization (str): ``"mean"``, ``"mean_positive"`` or ``"max"``.
+        w_min (float): smallest weight.
+        w_max (float): largest weight.
+        exponent_clip (float): bound of the exponent of ``value_underestimation``.
+        gradient_floor (float): smallest mixer gradient divided by.
+        recent_fraction (float): share of each batch drawn from the newest data.
+        recent_size (int): frames that count as newest, rounded up to whole collected
+            batches.
+        **kwargs: as :class:`~.weighted_projection.WeightedProjection`.
+
+    Raises:
+        ValueError: if recent data is asked for together with prioritised replay, or
+            inside an ensemble, where neither could be honoured.
+    """
+
+    def __init__(
+        self,
+        terms: list[str],
+        normalization: str,
+        w_min: float,
+        w_max: float,
+        exponent_clip: float,
+        gradient_floor: float,
+        recent_fraction: float,
+        recent_size: int,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.terms = terms
+        self.normalization = normalization
+        self.w_min = w_min
+        self.w_max = w_max
+        self.exponent_clip = exponent_clip
+        self.gradient_floor = gradient_floor
+        self.recent_fraction = recent_fraction if ON_POLICYNESS in terms else 0.0
+        self.recent_size = recent_size
+        if self.recent_fraction > 0:
+            self._check_recent_data()
+
+    def get_weighting(self, group: str) -> RemixWeighting:
+        """ReMIX's weights."""
+        return RemixWeighting(
+            terms=self.terms,
+            normalization=self.normalization,
+            w_min=self.w_min,
+            w_max=self.w_max,
+            exponent_clip=self.exponent_clip,
+            gradient_floor=self.gradient_floor,
+        )
+
+    def get_replay_buffer(
+        self, group: str, transforms: list[Transform] | None = None
+    ) -> ReplayBuffer:
+        """BenchMARL's replay buffer, drawing recent data if asked to."""
+        buffer = super().get_replay_buffer(group, transforms)
+        if self.recent_fraction > 0:
+            buffer.set_sampler(RecentSampler(self.recent_fraction, self._recent_rows()))
+        return buffer
+
+    def _recent_rows(self) -> int:
+        """``recent_size`` in rows of the buffer, in whole collected batches."""
+        config = self.experiment_config
+        n_envs = config.n_envs_per_worker(self.on_policy)
+        steps = -(-config.collected_frames_per_batch(self.on_policy) // n_envs)
+        n_batches = -(-self.recent_size // (n_envs * steps))
+        return n_batches * n_envs * (1 if self.has_rnn else steps)
+
+    def _check_recent_data(self) -> None:
+        config = self.experiment_config
+        given = f"recent_fraction={self.recent_fraction}"
+        if config.off_policy_use_prioritized_replay_buffer:
+            raise ValueError(
+                f"{given} with experiment.off_policy_use_prioritized_replay_buffer="
+                "True is not allowed: one sampler draws a batch. Set recent_fraction=0 "
+                "or switch prioritised replay off."
+            )
+        if isinstance(self.experiment.algorithm_config, EnsembleAlgorithmConfig):
+            raise ValueError(
+                f"{given} is not allowed inside an ensemble, which draws batches "
+                "itself: it must be 0."
+            )
+        if self.recent_size >= config.replay_buffer_memory_size(self.on_policy):
+            warnings.warn(
+                f"recent_size={self.recent_size} reaches "
+                "experiment.off_policy_memory_size="
+                f"{config.replay_buffer_memory_size(self.on_policy)}: all data is "
+                "recent, so recent_fraction has no effect.",
+                stacklevel=2,
+            )
+
+
+@dataclass
+class RemixConfig(WeightedProjectionConfig):
+    """Options of :class:`Remix`; the defaults live in ``algorithm/remix.yaml``.
+
+    Raises:
+        TypeError: if a value has the wrong type.
+        ValueError: if a value is out of range or a name unknown.
+    """
+
+    terms: list[str]
+    normalization: str
+    w_min: float
+    w_max: float
+    exponent_clip: float
+    gradient_floor: float
+    recent_fraction: float
+    recent_size: int
+
+    def __post_init__(self) -> None:
+        """Validate all options."""
+        super().__post_init__()
+        RemixWeighting(
+            terms=self.terms,
+            normalization=self.normalization,
+            w_min=self.w_min,
+            w_max=self.w_max,
+            exponent_clip=self.exponent_clip,
+            gradient_floor=self.gradient_floor,
+        )
+        check_number("recent_fraction", self.recent_fraction, low=0, high=1)
+        check_number("recent_size", self.recent_size, low=1, integer=True)
+
+    @staticmethod
+    def associated_class() -> type[Algorithm]:
+        """The algorithm."""
+        return Remix

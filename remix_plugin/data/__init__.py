@@ -1,0 +1,1 @@
+"""Replay-buffer samplers and transforms."""

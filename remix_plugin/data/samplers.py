@@ -1,0 +1,114 @@
+"""Replay-buffer samplers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchrl.data import Storage
+from torchrl.data.replay_buffers import RandomSampler
+
+from remix_plugin.validation import check_number
+
+
+class RecentSampler(RandomSampler):
+    """Draws part of each batch from the newest entries, the rest from all of them.
+
+    The sampler's stand-in for ``d_pi / mu``, the density ratio of the current policy
+    to the data (ReMIX, arXiv 2302.05593, Theorem 1): the newer the data, the closer to
+    the current policy.
+
+    Of a batch of ``batch_size``, ``round(recent_fraction * batch_size)`` entries come
+    from the newest ``recent_size`` entries, uniformly with replacement, and the others
+    from the whole storage, the newest included. With ``recent_size`` entries or fewer
+    in the storage all of the batch is uniform. The newest entries are the slots
+    written last, across the end of the ring buffer; entries are rows of the storage:
+    transitions, or sequences.
+
+    Without a recurrent model BenchMARL flattens a collected batch environment by
+    environment, so slots within one collected batch are not in order of time: give
+    ``recent_size`` in whole collected batches.
+
+    Args:
+        recent_fraction (float): share of each batch, from 0 to 1. With 0, sampling is
+            exactly that of TorchRL's ``RandomSampler``.
+        recent_size (int): entries that count as recent, at least 1.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(self, recent_fraction: float, recent_size: int) -> None:
+        check_number("recent_fraction", recent_fraction, low=0, high=1)
+        check_number("recent_size", recent_size, low=1, integer=True)
+        self.recent_fraction = recent_fraction
+        self.recent_size = recent_size
+        self._last_written = -1
+
+    def add(self, index: int | Tensor) -> None:
+        """Note the slot that the buffer has just written."""
+        self._last_written = int(torch.as_tensor(index).flatten()[-1])
+
+    def extend(self, index: Tensor) -> None:
+        """Note the slots that the buffer has just written, in their order."""
+        if len(index):
+            self.add(index[-1])
+
+    def sample(self, storage: Storage, batch_size: int) -> tuple[Tensor, dict]:
+        """Indices of one batch.
+
+        Raises:
+            RuntimeError: if the storage is empty.
+        """
+        index, info = super().sample(storage, batch_size)
+        n_recent = round(self.recent_fraction * batch_size)
+        if n_recent and len(storage) > self.recent_size:
+            age = torch.randint(
+                self.recent_size,
+                (n_recent,),
+                generator=self._rng,
+                device=index.device,
+            )
+            # Until the ring buffer is full no age reaches below slot 0; from then on
+            # its length is its capacity.
+            index[:n_recent] = (self._last_written - age) % len(storage)
+        return index, info
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that sampling depends on besides the storage."""
+        return {
+            "recent_fraction": self.recent_fraction,
+            "recent_size": self.recent_size,
+            "last_written": self._last_written,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.recent_fraction = state_dict["recent_fraction"]
+        self.recent_size = state_dict["recent_size"]
+        self._last_written = state_dict["last_written"]
+
+    def dumps(self, path: str | Path) -> None:
+        """Write the state to a folder."""
+        folder = Path(path)
+        folder.mkdir(exist_ok=True)
+        (folder / "recent_sampler.json").write_text(json.dumps(self.state_dict()))
+
+    def loads(self, path: str | Path) -> None:
+        """Continue from what :meth:`dumps` wrote."""
+        text = (Path(path) / "recent_sampler.json").read_text()
+        self.load_state_dict(json.loads(text))
+
+    def _empty(self) -> None:
+        self._last_written = -1
+
+    def __repr__(self) -> str:
+        """Name and arguments."""
+        return (
+            f"{type(self).__name__}(recent_fraction={self.recent_fraction}, "
+            f"recent_size={self.recent_size})"
+        )

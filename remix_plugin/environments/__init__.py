@@ -1,0 +1,1 @@
+"""TorchRL environments and their BenchMARL tasks."""

@@ -1,0 +1,1 @@
+"""One-step games of common payoff."""

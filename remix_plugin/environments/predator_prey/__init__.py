@@ -1,0 +1,1 @@
+"""Predator-Prey: catch prey together or be punished."""

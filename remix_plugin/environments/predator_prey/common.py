@@ -1,0 +1,72 @@
+"""The BenchMARL task of Predator-Prey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tensordict import TensorDictBase
+from torchrl.envs import EnvBase, Transform
+
+from remix_plugin.data.transforms import byte_storage
+from remix_plugin.environments.predator_prey.config import PredatorPreyConfig
+from remix_plugin.environments.predator_prey.env import PredatorPreyEnv
+from remix_plugin.environments.tasks import PluginTask, PluginTaskClass
+
+
+class PredatorPreyClass(PluginTaskClass):
+    """:class:`PredatorPreyEnv` for BenchMARL."""
+
+    config_class = PredatorPreyConfig
+
+    def get_env_fun(
+        self,
+        num_envs: int,
+        continuous_actions: bool,
+        seed: int | None,
+        device: str,
+    ) -> Callable[[], EnvBase]:
+        """A function that makes the environment."""
+        options = self.options
+        return lambda: PredatorPreyEnv(
+            options, num_envs=num_envs, seed=seed, device=device
+        )
+
+    def max_steps(self, env: EnvBase) -> int:
+        """The time limit."""
+        return self.options.max_steps
+
+    def has_render(self, env: EnvBase) -> bool:
+        """Always."""
+        return True
+
+    def get_replay_buffer_transforms(self, env: EnvBase, group: str) -> list[Transform]:
+        """Store observations and states, all zeros and ones, in a byte each."""
+        return [byte_storage([(group, "observation"), "state"])]
+
+    @staticmethod
+    def log_info(batch: TensorDictBase) -> dict[str, float]:
+        """Prey caught per episode, over the episodes that ended in this batch."""
+        done = batch.get(("next", "done"))
+        if not done.any():
+            return {}
+        caught = batch.get(("next", "info", "prey_caught"))[done]
+        return {"collection/info/prey_caught_at_end": caught.mean().item()}
+
+    @staticmethod
+    def env_name() -> str:
+        """Folder of the tasks in ``benchmarl_configs/task``."""
+        return "predator_prey"
+
+
+class PredatorPreyTask(PluginTask):
+    """Predator-Prey tasks, named after the punishment of a lone catch."""
+
+    PUNISH_0 = None
+    PUNISH_0_5 = None
+    PUNISH_1_5 = None
+    PUNISH_2 = None
+
+    @staticmethod
+    def associated_class() -> type[PredatorPreyClass]:
+        """The task class."""
+        return PredatorPreyClass

@@ -1,0 +1,95 @@
+"""What all BenchMARL tasks of the plugin share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from benchmarl.environments import Task, TaskClass
+from torchrl.data import Composite
+from torchrl.envs import EnvBase
+
+from remix_plugin.configs import config_path
+
+
+class PluginTask(Task):
+    """A task whose YAML lies in ``benchmarl_configs/task``."""
+
+    def get_from_yaml(self, path: str | None = None) -> TaskClass:
+        """Load the task from ``path``, or from the plugin's YAML of its name."""
+        if path is None:
+            path = str(config_path("task", self.env_name(), self.name.lower()))
+        return super().get_from_yaml(path)
+
+
+class PluginTaskClass(TaskClass):
+    """A discrete, batched task whose options are checked when it is made.
+
+    Attributes:
+        config_class: dataclass of the options; its constructor validates.
+
+    Raises:
+        TypeError: if an option is unknown, missing or of the wrong type.
+        ValueError: if an option is out of range.
+    """
+
+    config_class: ClassVar[type]
+
+    def __init__(self, name: str, config: dict[str, Any] | None) -> None:
+        super().__init__(name, config)
+        _ = self.options
+
+    @property
+    def options(self) -> Any:
+        """The options as they are now in ``config``, which scripts may change."""
+        return self.config_class(**self.config)
+
+    def supports_continuous_actions(self) -> bool:
+        """Never: actions are indices."""
+        return False
+
+    def supports_discrete_actions(self) -> bool:
+        """Always."""
+        return True
+
+    def group_map(self, env: EnvBase) -> dict[str, list[str]]:
+        """One group, ``agents``."""
+        return env.group_map
+
+    # BenchMARL adds the batch itself: it must be given the specs without it.
+
+    def observation_spec(self, env: EnvBase) -> Composite:
+        """``("agents", "observation")``."""
+        return _only(env.full_observation_spec_unbatched, "agents", "observation")
+
+    def action_spec(self, env: EnvBase) -> Composite:
+        """``("agents", "action")``."""
+        return env.full_action_spec_unbatched
+
+    def state_spec(self, env: EnvBase) -> Composite | None:
+        """``state``."""
+        return _only(env.full_observation_spec_unbatched, "state")
+
+    def info_spec(self, env: EnvBase) -> Composite | None:
+        """``info``, or nothing if the environment has none."""
+        spec = env.full_observation_spec_unbatched
+        return _only(spec, "info") if "info" in spec.keys() else None
+
+    def action_mask_spec(self, env: EnvBase) -> Composite | None:
+        """``("agents", "action_mask")``, or nothing if there is none."""
+        spec = env.full_observation_spec_unbatched
+        if "action_mask" not in spec["agents"].keys():
+            return None
+        return _only(spec, "agents", "action_mask")
+
+
+def _only(spec: Composite, *key: str) -> Composite:
+    """``spec`` with nothing but the entry at ``key``."""
+    spec = spec.clone()
+    for leaf in list(spec.keys(True, True)):
+        path = leaf if isinstance(leaf, tuple) else (leaf,)
+        if path[: len(key)] != key:
+            del spec[leaf]
+    for name in list(spec.keys()):
+        if name != key[0]:
+            del spec[name]
+    return spec

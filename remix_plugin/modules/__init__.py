@@ -1,0 +1,1 @@
+"""Networks beyond those of TorchRL."""

@@ -1,0 +1,58 @@
+"""Pure functions that the losses share.
+
+Shapes: ``*B`` any batch, n agents, A actions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def action_index(action: Tensor, action_space: str) -> Tensor:
+    """Index of each agent's action, int64 ``[*B, n]``.
+
+    Args:
+        action (Tensor): indices ``[*B, n]`` or one-hot vectors ``[*B, n, A]``.
+        action_space (str): ``"categorical"`` or ``"one-hot"``.
+    """
+    return action if action_space == "categorical" else action.long().argmax(-1)
+
+
+def gather_actions(action_value: Tensor, index: Tensor) -> Tensor:
+    """Values ``[*B, n, 1]`` of the actions ``index`` ``[*B, n]``."""
+    return action_value.gather(-1, index.unsqueeze(-1))
+
+
+def fill_unavailable(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
+    """Values with the lowest finite number wherever an action is unavailable.
+
+    For an argmax or a softmax only: arithmetic on the result overflows.
+    """
+    if action_mask is None:
+        return action_value
+    lowest = torch.finfo(action_value.dtype).min
+    return action_value.masked_fill(~action_mask, lowest)
+
+
+def greedy_actions(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
+    """Index ``[*B, n]`` of each agent's best available action."""
+    return fill_unavailable(action_value, action_mask).argmax(-1)
+
+
+def boltzmann_probability(
+    action_value: Tensor, action_mask: Tensor | None, index: Tensor
+) -> Tensor:
+    """Probability ``[*B, n, 1]`` of actions under a softmax of temperature 1.
+
+    The softmax is taken over available actions; an unavailable one has probability 0.
+    """
+    probabilities = fill_unavailable(action_value, action_mask).softmax(-1)
+    return gather_actions(probabilities, index)
+
+
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """``sum(weights * values) / sum(weights)``, or the plain mean without weights."""
+    if weights is None:
+        return values.mean()
+    return (weights * values).sum() / weights.sum()

@@ -1,0 +1,272 @@
+"""The weighted projection loss of ReMIX and Weighted QMIX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
+from tensordict.nn import TensorDictModule, TensorDictModuleBase
+from torch import Tensor
+
+from remix_plugin.modules.mixers import mixer_gradient
+from remix_plugin.objectives.common import ValueFactorisationLoss
+from remix_plugin.objectives.functional import (
+    action_index,
+    boltzmann_probability,
+    gather_actions,
+    greedy_actions,
+    weighted_mean,
+)
+from remix_plugin.weighting.base import WEIGHT, Weighting
+
+
+class WeightedProjectionLoss(ValueFactorisationLoss):
+    """Projects an unrestricted joint value onto a monotonic one, transition by weight.
+
+    ``L = mean(w (Q_tot - y)^2) + mean((Q_star - y)^2)``, where ``Q_tot`` mixes the
+    agents' utilities monotonically, ``Q_star`` is an unrestricted joint value with
+    utilities and a mixer of its own, and the target is
+
+    ``y = r + gamma (1 - terminated) Q_star_target(s', u')``
+
+    with ``u'`` the greedy joint action: by monotonicity, each agent's own best
+    available action. The weight ``w`` comes from a :class:`~remix_plugin.weighting.\
+base.Weighting` and carries no gradient. ReMIX (arXiv 2302.05593), OW-QMIX and CW-QMIX
+    (arXiv 2006.10800) are this loss with another weighting.
+
+    Both terms share no parameter, so one optimiser serves both. How prioritised replay
+    and recurrent models are treated is said at the base class.
+
+    Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_projection``,
+    ``loss_unrestricted``, ``projection_weight_mean``, ``underestimated_fraction`` (of
+    transitions, ``Q_tot < y``) and ``mixer_gradient_mean``. Written into the batch:
+    the priority, and ``projection_weight`` ``[*B, 1]`` for callbacks.
+
+    Args:
+        local_value_network (TensorDictModule): the agents' utilities, writing
+            ``action_value`` ``[*B, n, A]``.
+        mixer_network (TensorDictModule): mixes ``local_value`` and a state into
+            ``global_value``; monotonic in each utility.
+        unrestricted_value_network (TensorDictModule): a second set of utilities,
+            writing ``unrestricted_action_value``.
+        unrestricted_mixer_network (TensorDictModule): mixes
+            ``unrestricted_local_value`` and a state into
+            ``unrestricted_global_value``.
+        weighting (Weighting or TensorDictModule): writes ``projection_weight``.
+
+    Keyword Args:
+        state_network (TensorDictModule, optional): run before the mixers on a batch
+            and on its ``"next"``, to write the state that they read.
+        action_space (str): ``"categorical"`` for indices, or ``"one-hot"``.
+        use_action_mask (bool): whether the batch holds a mask of available actions.
+        double_q (bool): whether the online utilities choose ``u'``, rather than their
+            target copy.
+        delay_value (bool): whether target networks are copies, to be updated by a
+            ``TargetNetUpdater``, rather than the online networks.
+        loss_function (str): ``"l2"``, ``"l1"`` or ``"smooth_l1"``.
+
+    Raises:
+        ValueError: if ``action_space`` or ``loss_function`` is unknown. When called:
+            if the weighting returns another shape than ``[*B, 1]``.
+        KeyError: when called, if the batch lacks the action mask or an entry that the
+            weighting reads.
+    """
+
+    @dataclass
+    class _AcceptedKeys(ValueFactorisationLoss._AcceptedKeys):
+        """Entries that the loss reads and writes besides those of its base.
+
+        Attributes:
+            unrestricted_action_value (NestedKey): utilities of the unrestricted
+                value, ``[*B, n, A]``.
+            unrestricted_local_value (NestedKey): those of chosen actions.
+            unrestricted_global_value (NestedKey): ``Q_star``, ``[*B, 1]``.
+            projection_weight (NestedKey): weights, written, ``[*B, 1]``.
+        """
+
+        unrestricted_action_value: NestedKey = ("agents", "unrestricted_action_value")
+        unrestricted_local_value: NestedKey = ("agents", "unrestricted_chosen_value")
+        unrestricted_global_value: NestedKey = "unrestricted_chosen_value"
+        projection_weight: NestedKey = WEIGHT
+
+    tensor_keys: _AcceptedKeys
+    default_keys = _AcceptedKeys
+    out_keys = [
+        "loss",
+        "loss_projection",
+        "loss_unrestricted",
+        "projection_weight_mean",
+        "underestimated_fraction",
+        "mixer_gradient_mean",
+    ]
+
+    local_value_network: TensorDictModule
+    local_value_network_params: TensorDictParams
+    target_local_value_network_params: TensorDictParams
+    mixer_network: TensorDictModule
+    mixer_network_params: TensorDictParams
+    target_mixer_network_params: TensorDictParams
+    unrestricted_value_network: TensorDictModule
+    unrestricted_value_network_params: TensorDictParams
+    target_unrestricted_value_network_params: TensorDictParams
+    unrestricted_mixer_network: TensorDictModule
+    unrestricted_mixer_network_params: TensorDictParams
+    target_unrestricted_mixer_network_params: TensorDictParams
+
+    def __init__(
+        self,
+        local_value_network: TensorDictModule,
+        mixer_network: TensorDictModule,
+        unrestricted_value_network: TensorDictModule,
+        unrestricted_mixer_network: TensorDictModule,
+        weighting: Weighting | TensorDictModuleBase,
+        *,
+        state_network: TensorDictModule | None = None,
+        action_space: str = "categorical",
+        use_action_mask: bool = True,
+        double_q: bool = True,
+        delay_value: bool = True,
+        loss_function: str = "l2",
+    ) -> None:
+        super().__init__(
+            state_network=state_network,
+            action_space=action_space,
+            use_action_mask=use_action_mask,
+            delay_value=delay_value,
+            loss_function=loss_function,
+        )
+        for name, network in (
+            ("local_value_network", local_value_network),
+            ("mixer_network", mixer_network),
+            ("unrestricted_value_network", unrestricted_value_network),
+            ("unrestricted_mixer_network", unrestricted_mixer_network),
+        ):
+            self.convert_to_functional(network, name, create_target_params=delay_value)
+        self.weighting = weighting
+        self.double_q = double_q
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDict:
+        """Loss of a batch ``[*B]``."""
+        keys = self.tensor_keys
+        action = action_index(tensordict.get(keys.action), self.action_space)
+        mask = self._action_mask(tensordict)
+        batch = self._inputs(tensordict)
+        utilities = self._utilities(batch)
+        value, gradient = self._mix(batch, gather_actions(utilities, action))
+        unrestricted = self._unrestricted_value(batch, action)
+        target = self._target(tensordict)
+        valid = self._valid(tensordict)
+
+        known = utilities.detach()
+        offered: dict[NestedKey, Callable[[], Tensor]] = {
+            "chosen_action_value": value.detach,
+            "unrestricted_value": unrestricted.detach,
+            "target_value": lambda: target,
+            "mixer_gradient": lambda: gradient,
+            "action_probability": lambda: boltzmann_probability(known, mask, action),
+            "is_greedy": lambda: (greedy_actions(known, mask) == action).all(
+                -1, keepdim=True
+            ),
+            "greedy_target_value": lambda: self._unrestricted_value(
+                batch, greedy_actions(known, mask), target=True
+            ),
+            "valid": lambda: (
+                torch.ones_like(value, dtype=torch.bool) if valid is None else valid
+            ),
+        }
+        weight = self._weight(tensordict, offered, value)
+        self._write_priority(tensordict, (value.detach() - target).square())
+        tensordict.set(keys.projection_weight, weight)
+
+        counts = self._counts(tensordict, valid)
+        projection = weighted_mean(weight * self._distance(value, target), counts)
+        central = weighted_mean(self._distance(unrestricted, target), counts)
+        below = (value.detach() < target).to(value.dtype)
+        return TensorDict(
+            {
+                "loss": projection + central,
+                "loss_projection": projection.detach(),
+                "loss_unrestricted": central.detach(),
+                "projection_weight_mean": weighted_mean(weight, valid),
+                "underestimated_fraction": weighted_mean(below, valid),
+                "mixer_gradient_mean": weighted_mean(gradient.mean(-2), valid),
+            }
+        )
+
+    def _networks_in_use(self) -> list[TensorDictModule]:
+        return [
+            self.local_value_network,
+            self.mixer_network,
+            self.unrestricted_value_network,
+            self.unrestricted_mixer_network,
+        ]
+
+    def _computed_keys(self) -> set[NestedKey]:
+        return {*super()._computed_keys(), self.tensor_keys.unrestricted_local_value}
+
+    def _utilities(self, batch: TensorDictBase, target: bool = False) -> Tensor:
+        """Utilities of all actions, masked or not, ``[*B, n, A]``."""
+        result = self._run("local_value_network", batch, target)
+        return result.get(self.tensor_keys.action_value)
+
+    def _mix(self, batch: TensorDictBase, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """``Q_tot`` ``[*B, 1]`` and its gradient in each utility ``[*B, n, 1]``."""
+        differentiated = torch.is_grad_enabled()
+        if not chosen.requires_grad:
+            chosen = chosen.detach().requires_grad_()
+        batch.set(self.tensor_keys.local_value, chosen)
+        with torch.enable_grad():
+            mixed = self._run("mixer_network", batch)
+            value = mixed.get(self.tensor_keys.global_value)
+            gradient = mixer_gradient(value, chosen)
+        return (value if differentiated else value.detach()), gradient
+
+    def _unrestricted_value(
+        self, batch: TensorDictBase, index: Tensor, target: bool = False
+    ) -> Tensor:
+        """``Q_star`` of the actions ``index`` ``[*B, n]``, ``[*B, 1]``."""
+        keys = self.tensor_keys
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not target):
+            result = self._run("unrestricted_value_network", batch, target)
+            chosen = gather_actions(result.get(keys.unrestricted_action_value), index)
+            batch.set(keys.unrestricted_local_value, chosen)
+            mixed = self._run("unrestricted_mixer_network", batch, target)
+            return mixed.get(keys.unrestricted_global_value)
+
+    @torch.no_grad()
+    def _target(self, tensordict: TensorDictBase) -> Tensor:
+        """Regression target ``y``, ``[*B, 1]``."""
+        following = self._next_inputs(tensordict)
+        mask = self._action_mask(tensordict, root="next")
+        utilities = self._utilities(following, target=not self.double_q)
+        greedy = greedy_actions(utilities, mask)
+        next_value = self._unrestricted_value(following, greedy, target=True)
+        return self.value_estimator.value_estimate(tensordict, next_value=next_value)
+
+    @torch.no_grad()
+    def _weight(
+        self,
+        tensordict: TensorDictBase,
+        offered: dict[NestedKey, Callable[[], Tensor]],
+        value: Tensor,
+    ) -> Tensor:
+        """The weighting's answer, checked, ``[*B, 1]``."""
+        inputs = TensorDict({}, batch_size=tensordict.batch_size)
+        for key in self.weighting.in_keys:
+            entry = offered[key]() if key in offered else tensordict.get(key, None)
+            if entry is None:
+                raise KeyError(
+                    f"{type(self.weighting).__name__} reads {key!r}, which is neither "
+                    f"in the batch nor offered by the loss ({', '.join(offered)})."
+                )
+            inputs.set(key, entry)
+        weight = self.weighting(inputs).get(WEIGHT)
+        if weight.shape != value.shape:
+            raise ValueError(
+                f"{type(self.weighting).__name__} returned weights of shape "
+                f"{tuple(weight.shape)}: it must be {tuple(value.shape)}, one per "
+                "transition."
+            )
+        return weight.to(value.dtype)

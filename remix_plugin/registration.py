@@ -1,0 +1,78 @@
+"""The one place that tells BenchMARL and Hydra what the plugin adds."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from benchmarl.algorithms import algorithm_config_registry
+from benchmarl.algorithms.common import AlgorithmConfig
+from benchmarl.environments import Task, task_config_registry
+from hydra.core.config_store import ConfigStore
+
+from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
+from remix_plugin.environments.matrix_game.common import MatrixGameTask
+from remix_plugin.environments.predator_prey.common import PredatorPreyTask
+
+ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
+    RemixConfig,
+    OwqmixConfig,
+    CwqmixConfig,
+)
+TASKS: tuple[type[Task], ...] = (PredatorPreyTask, MatrixGameTask)
+
+
+def register() -> None:
+    """Make BenchMARL know the plugin's algorithms and tasks; harmless if repeated.
+
+    Adds to ``benchmarl.algorithms.algorithm_config_registry`` and
+    ``benchmarl.environments.task_config_registry``, and stores the dataclasses as
+    Hydra schemas, so that overrides are checked by type.
+
+    Raises:
+        ValueError: if another package has registered one of the names.
+    """
+    for config in ALGORITHM_CONFIGS:
+        register_algorithm(config)
+    for tasks in TASKS:
+        for task in tasks:
+            _register_task(task)
+
+
+def register_algorithm(config: type[AlgorithmConfig]) -> None:
+    """Make BenchMARL know one algorithm under the name of its class in lower case.
+
+    Args:
+        config: the algorithm's config dataclass.
+
+    Raises:
+        ValueError: if another algorithm has that name.
+    """
+    name = config.associated_class().__name__.lower()
+    _add(algorithm_config_registry, name, config)
+    ConfigStore.instance().store(name=f"{name}_config", group="algorithm", node=config)
+
+
+def _register_task(task: Task) -> None:
+    environment, name = task.env_name(), task.name.lower()
+    _add(task_config_registry, f"{environment}/{name}", task)
+    schema = task.associated_class().config_class
+    ConfigStore.instance().store(
+        name=f"{environment}_{name}_config", group="task", node=schema
+    )
+    # BenchMARL type-checks a task with the TaskConfig of the module of this name, and
+    # warns where there is none. Importing it finds this entry.
+    module_name = f"benchmarl.environments.{environment}.{name}"
+    module = ModuleType(module_name, f"Options of {environment}/{name}.")
+    module.TaskConfig = schema  # type: ignore[attr-defined]
+    sys.modules.setdefault(module_name, module)
+
+
+def _add(registry: dict[str, Any], name: str, entry: Any) -> None:
+    if registry.setdefault(name, entry) is not entry:
+        raise ValueError(
+            f"{name!r} is already registered in BenchMARL as {registry[name]!r}; "
+            f"it cannot be registered again as {entry!r}."
+        )

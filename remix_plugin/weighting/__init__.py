@@ -1,0 +1,1 @@
+"""How much each transition counts in the projection."""
