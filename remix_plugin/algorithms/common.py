@@ -12,7 +12,7 @@ from benchmarl.experiment import Experiment
 from benchmarl.models.common import Model, ModelConfig
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModule, TensorDictSequential
-from torchrl.data import Composite, Unbounded
+from torchrl.data import Categorical, Composite, OneHot, Unbounded
 from torchrl.modules import EGreedyModule, QMixer, QValueModule
 from torchrl.objectives import LossModule
 
@@ -40,7 +40,8 @@ class ValueFactorisation(Algorithm):
         **kwargs: ``experiment``, as BenchMARL passes it.
 
     Raises:
-        ValueError: if the experiment's models, options or task do not fit.
+        ValueError: if the experiment's options or the task's action mask do not fit.
+        NotImplementedError: if a group's actions are not discrete.
     """
 
     def __init__(
@@ -197,6 +198,12 @@ class ValueFactorisation(Algorithm):
             )
         available = self.experiment.test_env.full_observation_spec.keys(True, True)
         for group in self.group_map:
+            spec = self.action_spec[group, "action"]
+            if not isinstance(spec, (Categorical, OneHot)):
+                raise NotImplementedError(
+                    f"{name} needs discrete actions: the action of group {group!r} is "
+                    f"{type(spec).__name__}, it must be Categorical or OneHot."
+                )
             key = self.action_mask_key(group)
             if key is not None and key not in available:
                 raise ValueError(
@@ -239,11 +246,13 @@ class ValueFactorisationConfig(AlgorithmConfig):
 
     def get_algorithm(self, experiment: Experiment) -> Algorithm:
         """Build the algorithm; if it refuses, leave no empty run folder behind."""
+        algorithm = None
         try:
-            return super().get_algorithm(experiment)
-        except (ValueError, NotImplementedError):
-            _discard_run_folder(experiment)
-            raise
+            algorithm = super().get_algorithm(experiment)
+        finally:
+            if algorithm is None:
+                _discard_run_folder(experiment)
+        return algorithm
 
     @staticmethod
     def on_policy() -> bool:

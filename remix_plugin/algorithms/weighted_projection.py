@@ -24,9 +24,9 @@ from remix_plugin.weighting.base import Weighting
 class WeightedProjection(ValueFactorisation):
     """A monotonic value, trained by weighted projection of an unrestricted one.
 
-    The parts of :class:`~remix_plugin.objectives.weighted_projection.\
-WeightedProjectionLoss`, made of what BenchMARL hands over; the unrestricted utilities
-    come from ``critic_model``. A subclass says how transitions are weighted.
+    The parts of ``WeightedProjectionLoss``, made of what BenchMARL hands over; the
+    unrestricted utilities come from ``critic_model``. A subclass says how transitions
+    are weighted.
 
     Args:
         unrestricted_embed_dim (int): units of each hidden layer of the unrestricted
@@ -69,12 +69,7 @@ WeightedProjectionLoss`, made of what BenchMARL hands over; the unrestricted uti
     def _get_loss(
         self, group: str, policy_for_loss: TensorDictModule, continuous: bool
     ) -> tuple[LossModule, bool]:
-        spec = self.action_spec[group, "action"]
-        if continuous:
-            raise NotImplementedError(
-                f"{type(self).__name__} needs discrete actions: the action of group "
-                f"{group!r} is {type(spec).__name__}, it must be Categorical or OneHot."
-            )
+        one_hot = isinstance(self.action_spec[group, "action"], OneHot)
         loss = WeightedProjectionLoss(
             policy_for_loss[0],
             self.get_mixer(group),
@@ -82,7 +77,7 @@ WeightedProjectionLoss`, made of what BenchMARL hands over; the unrestricted uti
             self.get_unrestricted_mixer(group),
             self.get_weighting(group),
             state_network=self.get_state_network(group),
-            action_space="one-hot" if isinstance(spec, OneHot) else "categorical",
+            action_space="one-hot" if one_hot else "categorical",
             use_action_mask=self.action_mask_key(group) is not None,
             double_q=self.double_q,
             delay_value=self.delay_value,

@@ -32,9 +32,9 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
     ``y = r + gamma (1 - terminated) Q_star_target(s', u')``
 
     with ``u'`` the greedy joint action: by monotonicity, each agent's own best
-    available action. The weight ``w`` comes from a :class:`~remix_plugin.weighting.\
-base.Weighting` and carries no gradient. ReMIX (arXiv 2302.05593), OW-QMIX and CW-QMIX
-    (arXiv 2006.10800) are this loss with another weighting.
+    available action. The weight ``w`` comes from a ``Weighting`` and carries no
+    gradient. ReMIX (arXiv 2302.05593), OW-QMIX and CW-QMIX (arXiv 2006.10800) are this
+    loss with another weighting.
 
     Both terms share no parameter, so one optimiser serves both. How prioritised replay
     and recurrent models are treated is said at the base class.

@@ -16,9 +16,8 @@ class Weighting(TensorDictModuleBase):
     """Maps quantities of a batch to the weight of each transition in the projection.
 
     A subclass lists what it needs in ``in_keys`` and implements :meth:`weight`, which
-    gets those entries in that order. :class:`~remix_plugin.objectives.\
-weighted_projection.WeightedProjectionLoss` offers, detached, and computes only what
-    is asked for:
+    gets those entries in that order. ``WeightedProjectionLoss`` offers, detached, and
+    computes only what is asked for:
 
     ============================ ============ ========================================
     ``chosen_action_value``      [*B, 1]      ``Q_tot`` of the joint action taken

@@ -145,8 +145,8 @@ class PredatorPreyEnv(EnvBase):
         outcome = advance(self.world, action, draws, self._geometry, config)
         self._world = outcome.world
         reward = (
-            config.capture_reward * outcome.n_caught
-            + config.punishment * outcome.n_punished
+            config.capture_reward * outcome.n_caught.float()
+            + config.punishment * outcome.n_punished.float()
         )
         self._episode_return = self._episode_return + reward
         gone = self._geometry.parking

@@ -172,20 +172,21 @@ def occupancy(world: World, geometry: Geometry) -> Tensor:
 
 
 def channels(world: World, geometry: Geometry) -> tuple[Tensor, Tensor]:
-    """Predators and prey on the padded grid, float, each ``[B, C]``."""
+    """Predators and prey on the padded grid, float, each ``[B, C]``.
+
+    The parking cell shows who has left; nothing inside the grid looks at it.
+    """
     empty = torch.zeros(
         *world.step.shape[:-1], geometry.n_cells, device=world.step.device
     )
     predators = empty.scatter(-1, world.predators, 1.0)
     prey = empty.scatter(-1, world.prey, 1.0)
-    predators[..., geometry.parking] = 0.0
-    prey[..., geometry.parking] = 0.0
     return predators, prey
 
 
 def action_mask(world: World, geometry: Geometry, config: PredatorPreyConfig) -> Tensor:
     """Available actions of each predator, bool ``[B, N, 6]``."""
-    frozen = world.predators == geometry.parking
+    # Around the parking cell are walls and no prey: who is frozen can only stay.
     around = (world.predators[..., None] + geometry.neighbours).flatten(-2)  # [B, N*4]
     has_prey = torch.zeros(
         *world.step.shape[:-1],
@@ -193,7 +194,6 @@ def action_mask(world: World, geometry: Geometry, config: PredatorPreyConfig) ->
         dtype=torch.bool,
         device=world.step.device,
     ).scatter_(-1, world.prey, True)
-    has_prey[..., geometry.parking] = False
     obstacles = (
         occupancy(world, geometry)
         if config.mask_occupied
@@ -203,10 +203,7 @@ def action_mask(world: World, geometry: Geometry, config: PredatorPreyConfig) ->
     can_move = ~obstacles.gather(-1, around).view(shape)
     can_catch = has_prey.gather(-1, around).view(shape).any(-1, keepdim=True)
     can_stay = torch.ones_like(can_catch)
-    return torch.cat(
-        [can_move & ~frozen[..., None], can_stay, can_catch & ~frozen[..., None]],
-        dim=-1,
-    )
+    return torch.cat([can_move, can_stay, can_catch], dim=-1)
 
 
 def advance(
@@ -267,7 +264,7 @@ def advance(
         world=World(
             predators=torch.where(frozen, geometry.parking, predators),
             prey=prey,
-            last_action=action,
+            last_action=action.clone(),
             step=world.step + 1,
         ),
         n_caught=n_caught,

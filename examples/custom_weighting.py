@@ -1,0 +1,71 @@
+"""A weighting of one's own: the further below its target, the more a value counts."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+
+from benchmarl.experiment import Experiment
+from benchmarl.models import MlpConfig
+from torch import Tensor, nn
+
+from remix_plugin import get_experiment_config
+from remix_plugin.algorithms.weighted_projection import (
+    WeightedProjection,
+    WeightedProjectionConfig,
+)
+from remix_plugin.environments.matrix_game.common import MatrixGameTask
+from remix_plugin.weighting.base import Weighting
+
+
+class RankWeighting(Weighting):
+    """Weights from 0.1 to 1 in the order of the errors."""
+
+    in_keys = ["chosen_action_value", "target_value"]
+
+    def weight(self, value: Tensor, target: Tensor) -> Tensor:
+        """Weights of the shape of ``value``, ``[*B, 1]``."""
+        rank = (target - value).flatten().argsort().argsort().view_as(value)
+        return 0.1 + 0.9 * rank / max(rank.numel() - 1, 1)
+
+
+class RankQmix(WeightedProjection):
+    """The algorithm: one curve in a figure, named ``rankqmix``."""
+
+    def get_weighting(self, group: str) -> RankWeighting:
+        """The one thing that differs from ReMIX."""
+        return RankWeighting()
+
+
+@dataclass
+class RankQmixConfig(WeightedProjectionConfig):
+    """Its config, with the options that all weighted projections share."""
+
+    @staticmethod
+    def associated_class() -> type[RankQmix]:
+        """The algorithm."""
+        return RankQmix
+
+
+if __name__ == "__main__":
+    config = get_experiment_config("matrix_game")
+    config.loggers = []
+    config.save_folder = tempfile.mkdtemp()
+    experiment = Experiment(
+        task=MatrixGameTask.QTRAN.get_from_yaml(),
+        algorithm_config=RankQmixConfig(
+            mixing_embed_dim=32,
+            hypernet_layers=2,
+            unrestricted_embed_dim=256,
+            double_q=True,
+            delay_value=True,
+            loss_function="l2",
+        ),
+        model_config=MlpConfig(
+            num_cells=[64], layer_class=nn.Linear, activation_class=nn.ReLU
+        ),
+        seed=0,
+        config=config,
+    )
+    experiment.run()
+    print(f"results: {experiment.folder_name}")

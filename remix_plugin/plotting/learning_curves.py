@@ -1,0 +1,128 @@
+"""Learning curves from BenchMARL's result files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from benchmarl.eval_results import get_raw_dict_from_multirun_folder
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart by the colour-blind.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Greedy evaluation of one run over training.
+
+    Attributes:
+        environment (str): e.g. ``"predator_prey"``.
+        task (str): e.g. ``"punish_2"``.
+        algorithm (str): e.g. ``"remix"``.
+        seed (int): seed of the run.
+        frames (tuple of int): collected frames at each evaluation.
+        returns (tuple of float): mean episode return at each evaluation.
+        n_episodes (int): episodes of the last evaluation.
+    """
+
+    environment: str
+    task: str
+    algorithm: str
+    seed: int
+    frames: tuple[int, ...]
+    returns: tuple[float, ...]
+    n_episodes: int
+
+
+def read_curves(folder: str | Path) -> list[Curve]:
+    """Read all runs below a folder.
+
+    Args:
+        folder: where runs have left their json, at any depth.
+
+    Returns:
+        list of Curve: ordered by environment, task, algorithm and seed.
+
+    Raises:
+        FileNotFoundError: if there is no evaluation in any result file below
+            ``folder``.
+    """
+    curves = []
+    raw = get_raw_dict_from_multirun_folder(str(folder))
+    for environment, tasks in raw.items():
+        for task, algorithms in tasks.items():
+            for algorithm, seeds in algorithms.items():
+                for seed, run in seeds.items():
+                    steps = [v for k, v in run.items() if k.startswith("step_")]
+                    if not steps:
+                        continue
+                    steps.sort(key=lambda step: step["step_count"])
+                    curve = Curve(
+                        environment=environment,
+                        task=task,
+                        algorithm=algorithm,
+                        seed=int(seed.removeprefix("seed_")),
+                        frames=tuple(step["step_count"] for step in steps),
+                        returns=tuple(float(np.mean(s["return"])) for s in steps),
+                        n_episodes=len(steps[-1]["return"]),
+                    )
+                    curves.append(curve)
+    if not curves:
+        raise FileNotFoundError(f"No evaluation in any result file below {folder}.")
+    return sorted(curves, key=lambda c: (c.environment, c.task, c.algorithm, c.seed))
+
+
+def plot_curves(curves: list[Curve]) -> Figure:
+    """Return against frames: a panel per task, a colour per algorithm.
+
+    Thin lines are seeds, the thick one is their mean, drawn where all of them were
+    evaluated.
+
+    Args:
+        curves (list of Curve): runs to draw, at least one.
+
+    Returns:
+        Figure: to be saved or shown.
+    """
+    tasks = list(dict.fromkeys((c.environment, c.task) for c in curves))
+    algorithms = list(dict.fromkeys(c.algorithm for c in curves))
+    figure, axes = plt.subplots(
+        1, len(tasks), figsize=(6.4 * len(tasks), 4.4), squeeze=False
+    )
+    for axis, task in zip(axes[0], tasks, strict=True):
+        for number, algorithm in enumerate(algorithms):
+            chosen = [
+                c
+                for c in curves
+                if (c.environment, c.task) == task and c.algorithm == algorithm
+            ]
+            if chosen:
+                _draw(
+                    axis,
+                    chosen,
+                    COLORS[number % len(COLORS)],
+                    MARKERS[number % len(MARKERS)],
+                )
+        axis.set_title("/".join(task))
+        axis.set_xlabel("frames (environment steps)")
+        axis.set_ylabel("mean return of greedy episodes")
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def _draw(axis: plt.Axes, curves: list[Curve], color: str, marker: str) -> None:
+    seeds = ", ".join(str(c.seed) for c in curves)
+    label = f"{curves[0].algorithm} (seed{'s' * (len(curves) > 1)} {seeds})"
+    if len(curves) > 1:
+        for curve in curves:
+            axis.plot(curve.frames, curve.returns, color=color, alpha=0.35, lw=1)
+    shared = sorted(set.intersection(*(set(c.frames) for c in curves)))
+    at = [dict(zip(c.frames, c.returns, strict=True)) for c in curves]
+    mean = [float(np.mean([run[frame] for run in at])) for frame in shared]
+    axis.plot(shared, mean, color=color, marker=marker, ms=4, lw=2, label=label)
