@@ -1,1 +1,1 @@
-"""YAML of the plugin, laid out as BenchMARL's ``conf``; a package so that Hydra finds it."""
+"""YAML laid out as BenchMARL's ``conf``; a package so that Hydra finds it."""

@@ -19,7 +19,7 @@ def config_path(*parts: str) -> Path:
         FileNotFoundError: if there is no such file; the message lists what there is.
     """
     root = Path(str(files("benchmarl_configs")))
-    path = root.joinpath(*parts).with_suffix(".yaml")
+    path = root.joinpath(*parts[:-1], f"{parts[-1]}.yaml")
     if not path.is_file():
         known = sorted(
             str(file.relative_to(root / parts[0]).with_suffix(""))
@@ -51,7 +51,7 @@ def get_experiment_config(name: str) -> ExperimentConfig:
     changes = yaml.safe_load(config_path("experiment", name).read_text())
     changes.pop("defaults")
     for field, value in changes.items():
-        if not hasattr(experiment, field):
+        if field not in ExperimentConfig.__dataclass_fields__:
             raise AttributeError(f"{field!r} is not a field of ExperimentConfig.")
         setattr(experiment, field, value)
     return experiment

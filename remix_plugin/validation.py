@@ -66,9 +66,9 @@ def check_choice(field: str, value: Any, choices: Collection[Any]) -> None:
     """Refuse a value outside a fixed set.
 
     Raises:
-        ValueError: if ``value`` is not one of ``choices``.
+        ValueError: if ``value`` is not one of ``choices``, in value and type.
     """
-    if value not in choices:
+    if not any(type(value) is type(c) and value == c for c in choices):
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(
             f"{field}={value!r} is not allowed: it must be one of {listed}."

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarl.algorithms.common import Algorithm, AlgorithmConfig
-from benchmarl.experiment import Experiment
+from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models.common import Model, ModelConfig
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModule, TensorDictSequential
-from torchrl.data import Categorical, Composite, OneHot, Unbounded
+from torchrl.data import Categorical, Composite, OneHot, ReplayBuffer, Unbounded
+from torchrl.envs import Transform
 from torchrl.modules import EGreedyModule, QMixer, QValueModule
 from torchrl.objectives import LossModule
 
 from remix_plugin.configs import config_path
+from remix_plugin.data.prioritized import PrioritizedSampler
 from remix_plugin.modules.mixers import DeepQMixer, MixerState
 from remix_plugin.validation import check_choice, check_flag, check_number
 
@@ -43,6 +45,8 @@ class ValueFactorisation(Algorithm):
         ValueError: if the experiment's options or the task's action mask do not fit.
         NotImplementedError: if a group's actions are not discrete.
     """
+
+    experiment_config: ExperimentConfig
 
     def __init__(
         self,
@@ -100,6 +104,27 @@ class ValueFactorisation(Algorithm):
             device=self.device,
         )
         return TensorDictSequential(*policy_for_loss, explore)
+
+    def get_replay_buffer(
+        self, group: str, transforms: list[Transform] | None = None
+    ) -> ReplayBuffer:
+        """BenchMARL's replay buffer, prioritised by a sampler that always runs."""
+        config = self.experiment_config
+        if not config.off_policy_use_prioritized_replay_buffer:
+            return super().get_replay_buffer(group, transforms)
+        self.experiment_config = replace(
+            config, off_policy_use_prioritized_replay_buffer=False
+        )
+        buffer = super().get_replay_buffer(group, transforms)
+        self.experiment_config = config
+        buffer.set_sampler(
+            PrioritizedSampler(
+                buffer.storage.max_size,
+                config.off_policy_prb_alpha,
+                config.off_policy_prb_beta,
+            )
+        )
+        return buffer
 
     def process_batch(self, group: str, batch: TensorDictBase) -> TensorDictBase:
         """Give the batch team-level entries and drop what learning never reads.
@@ -248,6 +273,8 @@ class ValueFactorisationConfig(AlgorithmConfig):
         """Build the algorithm; if it refuses, leave no empty run folder behind."""
         algorithm = None
         try:
+            # Scripts may have changed options since they were checked.
+            self.__post_init__()
             algorithm = super().get_algorithm(experiment)
         finally:
             if algorithm is None:

@@ -62,11 +62,18 @@ class RecentSampler(RandomSampler):
         """Indices of one batch.
 
         Raises:
-            RuntimeError: if the storage is empty.
+            RuntimeError: if the storage is empty, or was written before the sampler
+                was set, so that it cannot know what is newest.
         """
         index, info = super().sample(storage, batch_size)
         n_recent = round(self.recent_fraction * batch_size)
         if n_recent and len(storage) > self.recent_size:
+            if self._last_written < 0:
+                raise RuntimeError(
+                    "RecentSampler has seen no data being written, but the storage "
+                    f"holds {len(storage)} entries: set the sampler before the first "
+                    "extend, or load its state."
+                )
             age = torch.randint(
                 self.recent_size,
                 (n_recent,),

@@ -14,7 +14,8 @@ def byte_storage(keys: Sequence[NestedKey]) -> DTypeCastTransform:
 
     Entries are cast to ``uint8`` when data enters the buffer and back to ``float32``
     when it is sampled, at the root and under ``"next"``. This is exact for whole
-    numbers from 0 to 255, as in grids of zeros and ones; others would be rounded.
+    numbers from 0 to 255, as in grids of zeros and ones, and for nothing else:
+    fractions are cut off, and what lies outside wraps around.
 
     Args:
         keys (sequence of NestedKey): entries to store in bytes.

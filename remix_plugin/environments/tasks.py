@@ -44,7 +44,12 @@ class PluginTaskClass(TaskClass):
         return self.config_class(**self.config)
 
     def supports_continuous_actions(self) -> bool:
-        """Never: actions are indices."""
+        """Never: actions are indices.
+
+        BenchMARL asks this before it makes anything, so that options which a script has
+        changed since the task was made are refused in time.
+        """
+        _ = self.options
         return False
 
     def supports_discrete_actions(self) -> bool:

@@ -101,10 +101,11 @@ class MixerState(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """``[*B, S]``."""
         flat = [
-            x.flatten(-ndim).to(torch.get_default_dtype())
+            (x.flatten(-ndim) if ndim else x.unsqueeze(-1)).float()
             for x, ndim in zip(inputs, self.feature_ndims, strict=True)
         ]
-        return flat[0] if len(flat) == 1 else torch.cat(flat, dim=-1)
+        # QMixer takes a view of its state.
+        return flat[0].contiguous() if len(flat) == 1 else torch.cat(flat, dim=-1)
 
 
 def mixer_gradient(value: Tensor, utilities: Tensor) -> Tensor:

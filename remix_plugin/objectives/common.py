@@ -9,6 +9,7 @@ from tensordict import NestedKey, TensorDictBase, unravel_key
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 from torchrl.objectives import LossModule, ValueEstimators, distance_loss
+from torchrl.objectives.utils import default_value_kwargs
 from torchrl.objectives.value import TD0Estimator
 
 from remix_plugin.validation import check_choice
@@ -56,8 +57,9 @@ class ValueFactorisationLoss(LossModule):
             priority (NestedKey): squared TD error of ``Q_tot``, written,
                 ``[*B, 1]``, or ``[*B, n, 1]`` where the entry above it has agents.
             priority_weight (NestedKey): importance weights of prioritised replay.
-            valid (NestedKey): false for padding, bool ``[*B]``; all count where
-                absent. TorchRL's ``split_trajectories`` writes it.
+            valid (NestedKey): false for padding, which must be finite, bool
+                ``[*B]``; all count where absent. TorchRL's ``split_trajectories``
+                writes it.
             is_init (NestedKey): starts of episodes, for recurrent models.
             reward (NestedKey): team reward ``[*B, 1]``, under ``"next"``.
             done (NestedKey): bool ``[*B, 1]``, under ``"next"``.
@@ -120,7 +122,7 @@ class ValueFactorisationLoss(LossModule):
 
         Args:
             value_type (ValueEstimators, optional): ``TD0``, one-step targets.
-            **hyperparams: ``gamma`` (float), the discount factor.
+            **hyperparams: ``gamma`` (float), the discount factor, 0.99 by default.
 
         Raises:
             NotImplementedError: if ``value_type`` is another.
@@ -132,6 +134,7 @@ class ValueFactorisationLoss(LossModule):
                 f"{ValueEstimators.TD0}."
             )
         self.value_type = value_type
+        hyperparams = {**default_value_kwargs(value_type), **hyperparams}
         self._value_estimator = TD0Estimator(value_network=None, **hyperparams)
         self._forward_value_estimator_keys()
 
@@ -216,7 +219,7 @@ class ValueFactorisationLoss(LossModule):
         self, tensordict: TensorDictBase, valid: Tensor | None
     ) -> Tensor | None:
         """How much each transition counts in a mean, ``[*B, 1]``; all alike if None."""
-        importance = self._maybe_get_priority_weight(tensordict)
+        importance = tensordict.get(self.tensor_keys.priority_weight, None)
         if importance is None:
             return valid
         importance = importance.unsqueeze(-1)

@@ -33,7 +33,7 @@ class RemixWeighting(Weighting):
     name is accepted and changes nothing.
 
     Keyword Args:
-        terms (sequence of str): factors in use, of ``bellman_error``,
+        terms (list or tuple of str): factors in use, of ``bellman_error``,
             ``value_underestimation``, ``mixer_gradient``, ``on_policyness``. Without
             ``bellman_error`` the indicator ``y > Q_tot`` takes its place; any other
             that is left out is 1.
@@ -70,6 +70,10 @@ class RemixWeighting(Weighting):
         gradient_floor: float = 1e-3,
     ) -> None:
         super().__init__()
+        if not isinstance(terms, (list, tuple)):
+            raise TypeError(
+                f"terms={terms!r} is not allowed: it must be a list of names."
+            )
         for term in terms:
             check_choice("terms entry", term, TERMS)
         if len(set(terms)) != len(terms):

@@ -1,0 +1,78 @@
+"""Prioritised replay that runs beside every PyTorch that TorchRL admits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchrl.data import PrioritizedSampler as TorchrlPrioritizedSampler
+
+
+class PrioritizedSampler(TorchrlPrioritizedSampler):
+    """TorchRL's prioritised sampler on tensors instead of its compiled trees.
+
+    TorchRL keeps priorities in trees of its C++ extension, which loads only beside the
+    PyTorch that it was compiled for: torchrl 0.11.1 beside torch 2.13 has none, and its
+    sampler cannot be made. Here a priority is an entry of a tensor, and a draw costs a
+    cumulative sum over all of them: about a millisecond for a million entries.
+
+    The state dict holds tensors and numbers alone, so that ``torch.load`` accepts it.
+
+    Args:
+        max_capacity (int): capacity of the buffer.
+        alpha (float): exponent of the priorities; 0 is uniform.
+        beta (float): exponent of the importance weights.
+        **kwargs: as TorchRL's.
+    """
+
+    def _init(self) -> None:
+        self._sum_tree = _Priorities(self._max_capacity, 0.0)
+        self._min_tree = _Priorities(self._max_capacity, float("inf"))
+        self._max_priority: Any = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that sampling depends on besides the storage."""
+        highest, index = self._max_priority
+        return {
+            "alpha": self._alpha,
+            "beta": self._beta,
+            "eps": self._eps,
+            "max_priority": None if highest is None else (float(highest), int(index)),
+            "priorities": self._sum_tree.values.clone(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self._alpha = state_dict["alpha"]
+        self._beta = state_dict["beta"]
+        self._eps = state_dict["eps"]
+        self._max_priority = state_dict["max_priority"]
+        priorities = state_dict["priorities"].clone()
+        self._sum_tree.values = priorities
+        written = priorities > 0
+        self._min_tree.values = torch.where(written, priorities, float("inf"))
+
+
+class _Priorities:
+    """A tensor behind the interface of TorchRL's segment trees."""
+
+    def __init__(self, size: int, empty: float) -> None:
+        self.values = torch.full((size,), empty, dtype=torch.double)
+        self._reduce = torch.sum if empty == 0.0 else torch.min
+
+    def __setitem__(self, index: Tensor | int, value: Tensor | float) -> None:
+        self.values[index] = torch.as_tensor(value, dtype=torch.double)
+
+    def __getitem__(self, index: Tensor | int) -> Tensor:
+        return self.values[index].float()
+
+    def query(self, start: int, end: int) -> float:
+        """Sum, or smallest, of the entries from ``start`` up to ``end``."""
+        return float(self._reduce(self.values[start:end]))
+
+    def scan_lower_bound(self, mass: Tensor | np.ndarray) -> Tensor:
+        """First entry at which the running sum reaches each ``mass``."""
+        mass = torch.as_tensor(mass, dtype=torch.double)
+        return torch.searchsorted(self.values.cumsum(0), mass)

@@ -1,0 +1,92 @@
+"""The prioritised sampler: probabilities and weights by hand, state, real buffer."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
+
+from remix_plugin.data.prioritized import PrioritizedSampler
+
+N_DRAWS = 40_000
+
+
+def make_buffer(
+    alpha: float = 1.0, beta: float = 1.0, capacity: int = 8
+) -> TensorDictReplayBuffer:
+    return TensorDictReplayBuffer(
+        storage=LazyTensorStorage(capacity),
+        sampler=PrioritizedSampler(capacity, alpha, beta),
+        batch_size=N_DRAWS,
+        priority_key="td_error",
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def fill(buffer: TensorDictReplayBuffer, n: int) -> None:
+    buffer.extend(TensorDict({"x": torch.arange(n)}, [n]))
+
+
+def shares(buffer: TensorDictReplayBuffer, n: int) -> torch.Tensor:
+    return buffer.sample()["x"].bincount(minlength=n) / N_DRAWS
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5, 0.0])
+def test_drawn_in_proportion_to_the_power_of_the_priority(alpha: float) -> None:
+    buffer = make_buffer(alpha)
+    fill(buffer, 4)
+    buffer.update_priority(torch.arange(4), torch.tensor([1.0, 4.0, 9.0, 16.0]))
+    weights = [1.0**alpha, 4.0**alpha, 9.0**alpha, 16.0**alpha]
+    expected = torch.tensor(weights) / sum(weights)
+    assert (shares(buffer, 4) - expected).abs().max() < 0.01
+
+
+def test_importance_weights_by_hand() -> None:
+    buffer = make_buffer(alpha=1.0, beta=0.5)
+    fill(buffer, 3)
+    buffer.update_priority(torch.arange(3), torch.tensor([1.0, 4.0, 16.0]))
+    data = buffer.sample()
+    # (p / min p) ^ -beta
+    expected = torch.tensor([1.0, 0.5, 0.25])[data["x"]]
+    assert torch.allclose(data["priority_weight"], expected, atol=1e-5)
+
+
+def test_new_entries_have_the_highest_priority_and_old_ones_are_replaced() -> None:
+    buffer = make_buffer(capacity=4)
+    fill(buffer, 4)
+    buffer.update_priority(torch.arange(4), torch.tensor([1.0, 1.0, 1.0, 7.0]))
+    fill(buffer, 2)  # into slots 0 and 1
+    counts = buffer.sample()["index"].bincount(minlength=4) / N_DRAWS
+    expected = torch.tensor([7.0, 7.0, 1.0, 7.0]) / 22
+    assert (counts - expected).abs().max() < 0.01
+
+
+def test_empty_slots_are_never_drawn() -> None:
+    buffer = make_buffer(capacity=8)
+    fill(buffer, 3)
+    assert set(buffer.sample()["index"].tolist()) == {0, 1, 2}
+
+
+def test_state_dict_survives_a_checkpoint_and_is_decoupled() -> None:
+    buffer = make_buffer()
+    fill(buffer, 4)
+    buffer.update_priority(torch.arange(4), torch.tensor([1.0, 2.0, 3.0, 50.0]))
+    stream = io.BytesIO()
+    torch.save(buffer.state_dict(), stream)
+    other = make_buffer()
+    other.load_state_dict(torch.load(io.BytesIO(stream.getvalue())))
+    other.set_rng(torch.Generator().manual_seed(1))
+    buffer.set_rng(torch.Generator().manual_seed(1))
+    assert torch.equal(other.sample()["index"], buffer.sample()["index"])
+    buffer.update_priority(torch.arange(4), torch.ones(4))
+    assert shares(other, 4)[3] > 0.8
+
+
+def test_state_dict_before_any_data() -> None:
+    other = make_buffer()
+    other.sampler.load_state_dict(make_buffer().sampler.state_dict())
+    fill(other, 2)
+    assert (shares(other, 2) - 0.5).abs().max() < 0.01

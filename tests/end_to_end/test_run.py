@@ -1,0 +1,221 @@
+"""BenchMARL's own commands know the plugin, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import benchmarl
+import pytest
+import torch
+import yaml
+
+TINY = [
+    "experiment=predator_prey",
+    "model.num_cells=[16]",
+    "critic_model.num_cells=[16]",
+    "task.grid_height=4",
+    "task.grid_width=4",
+    "task.n_predators=2",
+    "task.n_prey=2",
+    "task.max_steps=6",
+    "experiment.max_n_frames=32",
+    "experiment.off_policy_collected_frames_per_batch=16",
+    "experiment.off_policy_n_envs_per_worker=4",
+    "experiment.off_policy_n_optimizer_steps=2",
+    "experiment.off_policy_train_batch_size=16",
+    "experiment.off_policy_memory_size=64",
+    "experiment.evaluation_interval=16",
+    "experiment.evaluation_episodes=2",
+]
+NO_TASK_CONFIG = "TaskConfig python dataclass not found"
+
+
+def start(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Start Python in a folder and wait."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def succeed(folder: Path, *arguments: str) -> str:
+    """Start Python in a folder; its output, which must be without our warning."""
+    completed = start(folder, *arguments)
+    output = completed.stdout + completed.stderr
+    assert completed.returncode == 0, output
+    assert NO_TASK_CONFIG not in output
+    return output
+
+
+def seeds(results: list[Path], algorithm: str, task: str) -> set[str]:
+    """Seeds of the result files of an algorithm on a Predator-Prey task."""
+    found = set()
+    for path in results:
+        by_algorithm = json.loads(path.read_text())["predator_prey"][task]
+        found |= set(by_algorithm.get(algorithm, {}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder ``benchmarl`` as in a checkout of BenchMARL's repository."""
+    package = tmp_path_factory.mktemp("checkout") / "benchmarl"
+    shutil.copytree(
+        Path(benchmarl.__file__).parent,
+        package,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    return package
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output folder of a finished run, with a checkpoint."""
+    folder = tmp_path_factory.mktemp("finished")
+    output = succeed(
+        folder,
+        "-m",
+        "benchmarl.run",
+        "algorithm=remix",
+        "task=predator_prey/punish_2",
+        *TINY,
+        "experiment.exclude_buffer_from_checkpoint=False",
+        "hydra.run.dir=out",
+    )
+    assert "Algorithm: remix, Task: predator_prey/punish_2" in output
+    return folder / "out"
+
+
+@pytest.fixture
+def checkpoint(finished: Path, tmp_path: Path) -> Path:
+    """The checkpoint of that run, in a copy of its folder."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (path,) = copy.rglob("checkpoint_32.pt")
+    return path
+
+
+def test_installed_run_writes_results_and_checkpoint(finished: Path) -> None:
+    results = list(finished.rglob("*.json"))
+    assert seeds(results, "remix", "punish_2") == {"seed_0"}
+    assert list(finished.rglob("checkpoints/checkpoint_32.pt"))
+
+
+def test_run_writes_a_video(tmp_path: Path) -> None:
+    probe = start(tmp_path, "-c", "from torchvision.io import write_video")
+    if probe.returncode != 0:
+        reason = probe.stderr.strip().splitlines()[-1]
+        pytest.skip(f"TorchRL's csv logger writes videos by torchvision: {reason}")
+    succeed(
+        tmp_path,
+        "-m",
+        "benchmarl.run",
+        "algorithm=remix",
+        "task=predator_prey/punish_2",
+        *TINY,
+        "experiment.render=True",
+    )
+    videos = list(tmp_path.rglob("videos/eval_video_*.mp4"))
+    assert videos
+    assert all(video.stat().st_size > 0 for video in videos)
+
+
+def test_run_of_a_checkout_knows_the_plugin(checkout: Path, tmp_path: Path) -> None:
+    output = succeed(
+        checkout.parent,
+        "benchmarl/run.py",
+        "algorithm=remix",
+        "task=predator_prey/punish_0_5",
+        *TINY,
+        f"hydra.run.dir={tmp_path}",
+    )
+    assert "Algorithm: remix, Task: predator_prey/punish_0_5" in output
+    results = list(tmp_path.rglob("*.json"))
+    assert seeds(results, "remix", "punish_0_5") == {"seed_0"}
+
+
+def test_multirun_knows_the_plugin(checkout: Path, tmp_path: Path) -> None:
+    succeed(
+        tmp_path,
+        str(checkout / "run.py"),
+        "-m",
+        "algorithm=owqmix,cwqmix",
+        "seed=0,1",
+        "task=predator_prey/punish_0",
+        *TINY,
+    )
+    results = list(tmp_path.rglob("multirun/**/*.json"))
+    assert len(results) == 4
+    for algorithm in ("owqmix", "cwqmix"):
+        assert seeds(results, algorithm, "punish_0") == {"seed_0", "seed_1"}
+
+
+def test_evaluate_knows_the_plugin(
+    checkpoint: Path, checkout: Path, tmp_path: Path
+) -> None:
+    output = succeed(tmp_path, str(checkout / "evaluate.py"), str(checkpoint))
+    assert "Algorithm: remix, Task: predator_prey/punish_2" in output
+    assert "Evaluation results logged" in output
+
+
+def test_resume_continues_the_count_of_frames(checkpoint: Path, tmp_path: Path) -> None:
+    config_file = checkpoint.parents[2] / ".hydra" / "config.yaml"
+    config = yaml.safe_load(config_file.read_text())
+    assert config["experiment"]["max_n_frames"] == 32
+    config["experiment"]["max_n_frames"] = 64
+    config_file.write_text(yaml.safe_dump(config))
+
+    succeed(tmp_path, "-m", "benchmarl.resume", str(checkpoint))
+    assert (checkpoint.parent / "checkpoint_64.pt").is_file()
+    (counter,) = checkpoint.parents[1].rglob("scalars/counters_total_frames.csv")
+    rows = [line.split(",") for line in counter.read_text().split()]
+    assert [(int(step), float(frames)) for step, frames in rows] == [
+        (0, 16.0),
+        (1, 32.0),
+        (2, 48.0),
+        (3, 64.0),
+    ]
+    saved = torch.load(checkpoint.parent / "checkpoint_64.pt")
+    assert saved["state"]["total_frames"] == 64
+    assert saved["buffer_agents"]["_storage"]["_len"] == 64
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("algorithm.w_min=abc", r"'abc' of type 'str' could not be converted to Float"),
+        ("algorithm.w_min=2", r"w_min=2\.0 is not allowed: it must be .* <= 1\.0"),
+        ("task.n_prey=99", r"n_prey=99 are not allowed: .* at most 16, the cells"),
+    ],
+)
+def test_bad_override_ends_the_run_before_it_begins(
+    override: str, message: str, tmp_path: Path
+) -> None:
+    completed = start(
+        tmp_path,
+        "-m",
+        "benchmarl.run",
+        "algorithm=remix",
+        "task=predator_prey/punish_2",
+        *TINY,
+        override,
+        "hydra.run.dir=out",
+    )
+    assert completed.returncode != 0
+    assert re.search(message, completed.stderr)
+    for trace in ("experiment.run()", "_setup_algorithm", "Experiment failed"):
+        assert trace not in completed.stdout + completed.stderr
+    # What Hydra itself writes, and no folder of a run.
+    left = {path.name for path in tmp_path.glob("out/*")}
+    assert left <= {".hydra", "run.log"}

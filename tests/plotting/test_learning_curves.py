@@ -1,0 +1,82 @@
+"""Curves read from hand-made result files, the picture and the script around them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib import pyplot as plt
+
+from remix_plugin.plotting.learning_curves import plot_curves, read_curves
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_run(
+    folder: Path, algorithm: str, seed: int, returns: dict[int, list[float]]
+) -> None:
+    """What BenchMARL leaves after a run; steps out of order on purpose."""
+    steps = {
+        f"step_{frames // 10}": {"step_count": frames, "return": values}
+        for frames, values in reversed(returns.items())
+    }
+    run = {"absolute_metrics": {"return": [9.0]}, **steps}
+    data = {"predator_prey": {"punish_2": {algorithm: {f"seed_{seed}": run}}}}
+    target = folder / f"{algorithm}_{seed}"
+    target.mkdir()
+    (target / "run.json").write_text(json.dumps(data))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    write_run(tmp_path, "remix", 1, {10: [1.0, 3.0], 20: [5.0, 5.0]})
+    write_run(tmp_path, "remix", 0, {10: [0.0, 2.0], 20: [3.0, 4.0], 30: [7.0, 9.0]})
+    write_run(tmp_path, "qmix", 0, {10: [-1.0], 20: [-2.0]})
+    return tmp_path
+
+
+def test_read_curves_orders_runs_and_averages_episodes(results: Path) -> None:
+    curves = read_curves(results)
+    assert [(c.algorithm, c.seed) for c in curves] == [
+        ("qmix", 0),
+        ("remix", 0),
+        ("remix", 1),
+    ]
+    assert curves[1].frames == (10, 20, 30)
+    assert curves[1].returns == (1.0, 3.5, 8.0)
+    assert curves[1].n_episodes == 2
+
+
+def test_read_curves_refuses_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        read_curves(tmp_path)
+
+
+def test_thick_line_is_the_mean_where_all_seeds_were_evaluated(results: Path) -> None:
+    figure = plot_curves(read_curves(results))
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    mean = lines["remix (seeds 0, 1)"]
+    assert mean.get_xdata() == pytest.approx([10, 20])
+    assert mean.get_ydata() == pytest.approx([1.5, 4.25])
+    assert lines["qmix (seed 0)"].get_ydata() == pytest.approx([-1.0, -2.0])
+    plt.close(figure)
+
+
+def test_script_prints_last_returns_and_writes_the_picture(results: Path) -> None:
+    script = ROOT / "scripts" / "learning_curves.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(results)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (
+        "remix on predator_prey/punish_2, seed 0: last evaluation return 8.00 "
+        "(mean of 2 greedy episodes at 30 frames)" in done.stdout
+    )
+    picture = results / "learning_curves.png"
+    assert str(picture) in done.stdout
+    assert plt.imread(picture).std() > 0.01

@@ -1,0 +1,73 @@
+"""What the README shows is what there is, and its example runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from remix_plugin.configs import config_path
+from remix_plugin.registration import ALGORITHM_CONFIGS, TASKS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_script_block_runs() -> None:
+    namespace: dict[str, object] = {}
+    exec(python_blocks()[0], namespace)
+    assert namespace["task"].config["punishment"] == -2.0
+    assert namespace["algorithm"].w_min == 0.1
+
+
+def test_weighting_shown_is_the_example_that_runs() -> None:
+    example = ROOT / "examples" / "custom_weighting.py"
+    assert python_blocks()[1].strip() in example.read_text()
+    done = subprocess.run(
+        [sys.executable, str(example)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    folder = Path(done.stdout.split("results: ")[1].strip())
+    assert folder.name.startswith("rankqmix_qtran")
+    assert (folder / f"{folder.name}.json").is_file()
+
+
+def test_every_algorithm_and_task_is_listed() -> None:
+    for config in ALGORITHM_CONFIGS:
+        assert f"| `{config.associated_class().__name__.lower()}` |" in README
+    tables = README.split("## Algorithms and tasks")[1].split("##")[0]
+    for tasks in TASKS:
+        for task in tasks:
+            assert re.search(rf"`({tasks.env_name()}/)?{task.name.lower()}`", tables)
+
+
+def test_options_in_the_table_exist_with_those_defaults() -> None:
+    remix = config_path("algorithm", "remix").read_text()
+    for option in ("w_min: 0.1", "w_max: 1.0", "recent_fraction: 0.25"):
+        assert f"\n{option}\n" in remix
+    assert "| `recent_fraction`, `recent_size` | 0.25, 20,000 |" in README
+    assert "\nrecent_size: 20_000\n" in remix
+
+
+def test_files_linked_exist() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(links) > 5
+    for link in links:
+        assert (ROOT / link).exists(), link
+
+
+def test_make_targets_named_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^ *(?:    |`)make ([a-z-]+)", README, flags=re.MULTILINE)
+    assert {"train", "test"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target

@@ -1,0 +1,313 @@
+"""Names, files and registries agree, however a config is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import benchmarl
+import pytest
+import yaml
+from benchmarl.algorithms import Qmix, algorithm_config_registry
+from benchmarl.algorithms.common import AlgorithmConfig
+from benchmarl.environments import Task, task_config_registry
+from benchmarl.experiment import ExperimentConfig
+from benchmarl.hydra_config import load_task_config_from_hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+import benchmarl_configs
+import remix_plugin
+from remix_plugin import configs
+from remix_plugin.algorithms.remix import Remix, RemixConfig
+from remix_plugin.environments.matrix_game.common import MatrixGameTask
+from remix_plugin.registration import ALGORITHM_CONFIGS, TASKS
+
+Compose = Callable[..., DictConfig]
+
+CONFIGS = Path(benchmarl_configs.__file__).parent
+BENCHMARL_CONF = Path(benchmarl.__file__).parent / "conf"
+ALGORITHMS = {
+    config.associated_class().__name__.lower(): config for config in ALGORITHM_CONFIGS
+}
+TASK_MEMBERS = {
+    f"{task.env_name()}/{task.name.lower()}": task for tasks in TASKS for task in tasks
+}
+EXPERIMENTS = [path.stem for path in sorted((CONFIGS / "experiment").glob("*.yaml"))]
+YAMLS = [
+    str(path.relative_to(CONFIGS).with_suffix(""))
+    for path in sorted(CONFIGS.rglob("*.yaml"))
+]
+
+
+def _stems(root: Path, group: str) -> set[str]:
+    folder = root / group
+    paths = folder.rglob("*.yaml")
+    return {str(path.relative_to(folder).with_suffix("")) for path in paths}
+
+
+def _read(*parts: str) -> dict[str, Any]:
+    content = yaml.safe_load(
+        (CONFIGS.joinpath(*parts)).with_suffix(".yaml").read_text()
+    )
+    content.pop("defaults", None)
+    return content
+
+
+def _typed(value: Any) -> Any:
+    """The value with its type, so that 1, 1.0, True and "1" all differ."""
+    if isinstance(value, dict):
+        return {key: _typed(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_typed(entry) for entry in value]
+    return type(value).__name__, value
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_algorithm_is_registered_under_its_class_name(name: str) -> None:
+    assert algorithm_config_registry[name] is ALGORITHMS[name]
+
+
+@pytest.mark.parametrize("name", TASK_MEMBERS)
+def test_task_is_registered_under_its_yaml(name: str) -> None:
+    assert task_config_registry[name] is TASK_MEMBERS[name]
+    assert TASK_MEMBERS[name].get_task().name.lower() == name.split("/")[1]
+
+
+def test_every_algorithm_has_a_yaml_and_the_reverse() -> None:
+    assert _stems(CONFIGS, "algorithm") == set(ALGORITHMS)
+
+
+def test_every_task_has_a_yaml_and_the_reverse() -> None:
+    assert _stems(CONFIGS, "task") == set(TASK_MEMBERS)
+
+
+@pytest.mark.parametrize("group", ["algorithm", "task", "experiment", "model"])
+def test_no_config_shadows_one_of_benchmarl(group: str) -> None:
+    assert _stems(BENCHMARL_CONF, group)
+    assert not _stems(CONFIGS, group) & _stems(BENCHMARL_CONF, group)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_algorithm_yaml_hydra_and_dataclass_agree(
+    name: str, compose_benchmarl: Compose
+) -> None:
+    loaded = ALGORITHMS[name].get_from_yaml()
+    cfg = compose_benchmarl(f"algorithm={name}", "task=matrix_game/qtran")
+    composed = OmegaConf.to_object(cfg.algorithm)
+    assert type(loaded) is type(composed) is ALGORITHMS[name]
+    fields = [field.name for field in dataclasses.fields(ALGORITHMS[name])]
+    written = _read("algorithm", name)
+    assert sorted(written) == sorted(fields)
+    assert _typed(vars(loaded)) == _typed(vars(composed)) == _typed(written)
+
+
+@pytest.mark.parametrize("name", TASK_MEMBERS)
+def test_task_yaml_hydra_and_dataclass_agree(
+    name: str, compose_benchmarl: Compose
+) -> None:
+    loaded = TASK_MEMBERS[name].get_from_yaml()
+    cfg = compose_benchmarl("algorithm=remix", f"task={name}")
+    composed = load_task_config_from_hydra(cfg.task, name)
+    assert composed == loaded
+    schema = type(loaded).config_class
+    assert type(OmegaConf.to_object(cfg.task)) is schema
+    written = _read("task", name)
+    assert sorted(written) == sorted(f.name for f in dataclasses.fields(schema))
+    assert _typed(loaded.config) == _typed(composed.config) == _typed(written)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_config_equals_the_composed_one(
+    name: str, compose_benchmarl: Compose
+) -> None:
+    loaded = remix_plugin.get_experiment_config(name)
+    cfg = compose_benchmarl(
+        "algorithm=remix", "task=matrix_game/qtran", f"experiment={name}"
+    )
+    composed = OmegaConf.to_object(cfg.experiment)
+    assert isinstance(composed, ExperimentConfig)
+    # Values alone: BenchMARL's own base_experiment has whole numbers for floats.
+    assert loaded == composed
+    assert loaded != ExperimentConfig.get_from_yaml()
+
+
+@pytest.mark.parametrize(
+    "config", [*ALGORITHM_CONFIGS, *{type(t.get_task()) for t in TASK_MEMBERS.values()}]
+)
+def test_configs_have_no_defaults_in_python(config: Any) -> None:
+    for field in dataclasses.fields(getattr(config, "config_class", config)):
+        assert field.default is dataclasses.MISSING
+        assert field.default_factory is dataclasses.MISSING
+
+
+@pytest.mark.parametrize("name", YAMLS)
+def test_every_key_is_commented(name: str) -> None:
+    # Neighbouring keys may share the comment above the first of them.
+    above = ""
+    lines = (CONFIGS / name).with_suffix(".yaml").read_text().splitlines()
+    uncommented = []
+    for line in lines:
+        is_key = line[:1].isalpha() and not line.startswith("defaults:")
+        if is_key and not (above.startswith("#") or above == "commented key"):
+            uncommented.append(line)
+        above = "commented key" if is_key else line
+    assert not uncommented
+
+
+@pytest.mark.parametrize("name", YAMLS)
+def test_numbers_mean_the_same_to_both_yaml_readers(name: str) -> None:
+    # "5e-4" is a string to PyYAML and a float to OmegaConf.
+    path = (CONFIGS / name).with_suffix(".yaml")
+    content = yaml.safe_load(path.read_text())
+    assert _typed(content) == _typed(OmegaConf.to_container(OmegaConf.load(path)))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_algorithm_is_loaded_from_a_path(name: str, tmp_path: Path) -> None:
+    written = {**_read("algorithm", name), "mixing_embed_dim": 7}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(written))
+    assert vars(ALGORITHMS[name].get_from_yaml(str(path))) == written
+
+
+@pytest.mark.parametrize("name", TASK_MEMBERS)
+def test_task_is_loaded_from_a_path(name: str, tmp_path: Path) -> None:
+    written = _read("task", name)
+    if "payoff" in written:
+        written["payoff"] = [[1, 2], [3, 4]]
+    else:
+        written["n_prey"] = 3
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(written))
+    assert TASK_MEMBERS[name].get_from_yaml(str(path)).config == written
+
+
+@pytest.mark.parametrize("name", TASK_MEMBERS)
+def test_task_is_type_checked_without_a_warning(
+    name: str, compose_benchmarl: Compose
+) -> None:
+    cfg = compose_benchmarl("algorithm=remix", f"task={name}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*TaskConfig.*")
+        TASK_MEMBERS[name].get_from_yaml()
+        load_task_config_from_hydra(cfg.task, name)
+
+
+def test_registering_again_is_harmless() -> None:
+    algorithms, tasks = dict(algorithm_config_registry), dict(task_config_registry)
+    remix_plugin.register()
+    remix_plugin.register()
+    assert algorithm_config_registry == algorithms
+    assert task_config_registry == tasks
+
+
+def test_algorithm_of_the_same_name_is_refused() -> None:
+    class OtherConfig(RemixConfig):
+        """Another config of an algorithm called Remix."""
+
+    store = ConfigStore.instance()
+    with pytest.raises(ValueError, match="'remix' is already registered"):
+        remix_plugin.register_algorithm(OtherConfig)
+    assert algorithm_config_registry["remix"] is RemixConfig
+    schema = store.load("algorithm/remix_config.yaml").node
+    assert OmegaConf.get_type(schema) is RemixConfig
+
+
+def test_name_of_a_benchmarl_algorithm_is_refused() -> None:
+    class OtherConfig(RemixConfig):
+        """Would take the place of BenchMARL's QMIX."""
+
+        @staticmethod
+        def associated_class() -> type[Any]:
+            return Qmix
+
+    before = algorithm_config_registry["qmix"]
+    with pytest.raises(ValueError, match="'qmix' is already registered"):
+        remix_plugin.register_algorithm(OtherConfig)
+    assert algorithm_config_registry["qmix"] is before
+
+
+def test_task_of_the_same_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        task_config_registry, "matrix_game/qtran", MatrixGameTask.CUSTOM
+    )
+    with pytest.raises(ValueError, match="'matrix_game/qtran' is already registered"):
+        remix_plugin.register()
+
+
+def test_an_algorithm_of_the_users_own_is_registered(tmp_path: Path) -> None:
+    class Mine(Remix):
+        """A user's algorithm."""
+
+    @dataclasses.dataclass
+    class MineConfig(RemixConfig):
+        """Its options."""
+
+        @staticmethod
+        def associated_class() -> type[Any]:
+            return Mine
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(_read("algorithm", "remix")))
+    remix_plugin.register_algorithm(MineConfig)
+    try:
+        config = algorithm_config_registry["mine"]
+        assert isinstance(config.get_from_yaml(str(path)), MineConfig)
+        match = r"algorithm='mine' is not one of .*remix"
+        with pytest.raises(FileNotFoundError, match=match):
+            config.get_from_yaml()
+    finally:
+        del algorithm_config_registry["mine"]
+
+
+@pytest.mark.parametrize("group", ["experiment", "algorithm"])
+def test_unknown_name_is_answered_with_the_known_ones(group: str) -> None:
+    known = ", ".join(sorted(_stems(CONFIGS, group)))
+    match = rf"{group}='nope' is not one of the plugin's configs: .* {known}\.$"
+    with pytest.raises(FileNotFoundError, match=match):
+        configs.config_path(group, "nope")
+
+
+def test_unknown_experiment_is_refused() -> None:
+    with pytest.raises(FileNotFoundError, match=r"experiment='nope'.*predator_prey"):
+        remix_plugin.get_experiment_config("nope")
+
+
+@pytest.mark.parametrize("name", ["predator_prey.v2", "matrix_game.yml"])
+def test_unknown_name_with_a_dot_is_refused(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match="predator_prey"):
+        configs.config_path("experiment", name)
+
+
+def test_unknown_field_of_an_experiment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("defaults:\n  - base_experiment\nlearning_rate: 0.1\n")
+    monkeypatch.setattr(configs, "config_path", lambda *parts: path)
+    with pytest.raises(AttributeError, match="learning_rate"):
+        configs.get_experiment_config("mine")
+
+
+def test_models_can_be_chosen(compose_benchmarl: Compose) -> None:
+    cfg = compose_benchmarl(
+        "algorithm=remix",
+        "task=predator_prey/punish_2",
+        "model=layers/mlp_relu_128",
+        "model@critic_model=layers/mlp_relu_128",
+    )
+    for model in (cfg.model, cfg.critic_model):
+        assert list(model.num_cells) == [128, 128]
+        assert model.activation_class == "torch.nn.ReLU"
+
+
+def test_configs_of_benchmarl_still_load(compose_benchmarl: Compose) -> None:
+    cfg = compose_benchmarl("algorithm=qmix", "task=vmas/balance")
+    config = OmegaConf.to_object(cfg.algorithm)
+    assert isinstance(config, AlgorithmConfig)
+    assert config == algorithm_config_registry["qmix"].get_from_yaml()
+    assert isinstance(task_config_registry["vmas/balance"], Task)
