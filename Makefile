@@ -30,7 +30,8 @@ learning: $(STAMP)
 	$(BIN)/python -m benchmarl.run -m algorithm=remix,owqmix,qmix \
 	  task=predator_prey/punish_2 experiment=predator_prey $(MODEL) seed=0,1,2 \
 	  experiment.max_n_frames=250_000 hydra.sweep.dir=$(RUN)
-	$(BIN)/python scripts/learning_curves.py $(RUN)
+	$(BIN)/python scripts/learning_curves.py $(RUN) \
+	  --at 50000 100000 150000 200000 250000
 
 # The speed tables of the README
 speed: $(STAMP)

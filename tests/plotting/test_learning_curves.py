@@ -68,7 +68,7 @@ def test_thick_line_is_the_mean_where_all_seeds_were_evaluated(results: Path) ->
 def test_script_prints_last_returns_and_writes_the_picture(results: Path) -> None:
     script = ROOT / "scripts" / "learning_curves.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(results)],
+        [sys.executable, str(script), str(results), "--at", "20", "30"],
         capture_output=True,
         text=True,
         check=True,
@@ -77,6 +77,7 @@ def test_script_prints_last_returns_and_writes_the_picture(results: Path) -> Non
         "remix on predator_prey/punish_2, seed 0: last evaluation return 8.00 "
         "(mean of 2 greedy episodes at 30 frames)" in done.stdout
     )
+    assert "| remix | 0 | 3.5 | 8.0 |\n| remix | 1 | 5.0 | - |" in done.stdout
     picture = results / "learning_curves.png"
     assert str(picture) in done.stdout
     assert plt.imread(picture).std() > 0.01
