@@ -1,21 +1,23 @@
 # make train   sets up .venv and trains ReMIX on Predator-Prey
 # make test    sets up .venv, then lint, types and tests
 #
-# PYTHON picks the interpreter (3.10 to 3.12); RUN the folder of results.
+# PYTHON picks the interpreter (3.10 to 3.12), RUN the folder of results.
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell $(p) -c 'import sys; print("$(p)" if (3, 10) <= sys.version_info < (3, 13) else "")' 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/set-up
-RUN ?= $(CURDIR)/results/$(shell date +%Y-%m-%d_%H-%M-%S)
+ifndef RUN
+RUN := results/$(shell date +%Y-%m-%d_%H-%M-%S)
+endif
 MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
 .PHONY: train test lint learning speed clean
 
 train: $(STAMP)
 	$(BIN)/python -m benchmarl.run algorithm=remix task=predator_prey/punish_2 \
-	  experiment=predator_prey $(MODEL) seed=0 hydra.run.dir=$(RUN)
-	$(BIN)/python scripts/learning_curves.py $(RUN)
+	  experiment=predator_prey $(MODEL) seed=0 hydra.run.dir="$(RUN)"
+	$(BIN)/python scripts/learning_curves.py "$(RUN)"
 
 test: lint
 	$(BIN)/python -m pytest
@@ -29,8 +31,8 @@ lint: $(STAMP)
 learning: $(STAMP)
 	$(BIN)/python -m benchmarl.run -m algorithm=remix,owqmix,qmix \
 	  task=predator_prey/punish_2 experiment=predator_prey $(MODEL) seed=0,1,2 \
-	  experiment.max_n_frames=250_000 hydra.sweep.dir=$(RUN)
-	$(BIN)/python scripts/learning_curves.py $(RUN) \
+	  experiment.max_n_frames=250_000 hydra.sweep.dir="$(RUN)"
+	$(BIN)/python scripts/learning_curves.py "$(RUN)" \
 	  --at 50000 100000 150000 200000 250000
 
 # The speed tables of the README
@@ -38,8 +40,8 @@ speed: $(STAMP)
 	$(BIN)/python scripts/benchmark_speed.py
 
 $(STAMP): pyproject.toml constraints.txt scripts/set_up.sh
-	sh scripts/set_up.sh $(PYTHON) $(VENV)
+	sh scripts/set_up.sh "$(PYTHON)" "$(VENV)"
 	touch $@
 
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV)

@@ -4,7 +4,8 @@ Prints two markdown tables: environment steps per second of Predator-Prey under 
 random policy at several batch sizes, and the time of one optimisation step (sampling,
 loss, backward, clipping, Adam, target update) of each algorithm on Predator-Prey at the
 same batch and model, as a ratio to BenchMARL's QMIX. Algorithms take turns, so that
-whatever else the machine does falls on all alike; medians are over turns.
+whatever else the machine does falls on all alike; medians and quartiles are over turns,
+of 200 steps (an episode, with its reset) and of 5 updates.
 
 Usage: python scripts/benchmark_speed.py [--device cuda] [--threads 2]
 """
@@ -32,7 +33,8 @@ from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 
 BATCH_SIZES = (1, 64, 1024, 4096)
 ALGORITHMS = ("qmix", "remix", "owqmix", "cwqmix")
-TURNS = 30
+ENV_TURNS = 5
+UPDATE_TURNS = 20
 UPDATES_PER_TURN = 5
 
 
@@ -44,14 +46,21 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(_machine(args.device, args.threads))
-    print("\n| environments | env-steps/s | ms per batched step |\n|---|---|---|")
+    print("\n| environments | env-steps/s | ms per batched step | quartiles |")
+    print("|---|---|---|---|")
     for size in BATCH_SIZES:
-        seconds = _time_env(size, args.device)
-        print(f"| {size} | {size / seconds:,.0f} | {1e3 * seconds:.2f} |")
-    print("\n| algorithm | ms per update | ratio to qmix |\n|---|---|---|")
-    times = _time_updates(args.device)
-    for name, seconds in times.items():
-        print(f"| {name} | {1e3 * seconds:.2f} | {seconds / times['qmix']:.2f} |")
+        times = _time_env(size, args.device)
+        median = statistics.median(times)
+        cells = (size, f"{size / median:,.0f}", f"{1e3 * median:.2f}")
+        print("|", *(f"{cell} |" for cell in (*cells, _quartiles(times))))
+    print("\n| algorithm | ms per update | quartiles | ratio to qmix |")
+    print("|---|---|---|---|")
+    updates = _time_updates(args.device)
+    reference = statistics.median(updates["qmix"])
+    for name, times in updates.items():
+        median = statistics.median(times)
+        cells = (f"{1e3 * median:.1f}", _quartiles(times), f"{median / reference:.2f}")
+        print("|", *(f"{cell} |" for cell in (name, *cells)))
 
 
 def _machine(device: str, threads: int) -> str:
@@ -65,48 +74,54 @@ def _machine(device: str, threads: int) -> str:
     )
 
 
-def _time_env(num_envs: int, device: str) -> float:
-    """Median seconds of one batched step, random actions and resets included."""
+def _time_env(num_envs: int, device: str) -> list[float]:
+    """Seconds per batched step, random actions and resets included, of each turn."""
     task = PredatorPreyTask.PUNISH_2.get_from_yaml()
     env = task.get_env_fun(num_envs, False, 0, device)()
     tensordict = env.reset()
     seconds = []
-    for _ in range(220):
-        tensordict = env.rand_action(tensordict)
+    # A turn is an episode, so that each has its resets.
+    for _ in range(ENV_TURNS + 1):
         _synchronize(device)
         start = time.perf_counter()
-        tensordict = env.step(tensordict)
-        tensordict = step_mdp(tensordict)
-        if tensordict["done"].any():
-            tensordict = env.reset(tensordict.set("_reset", tensordict["done"]))
+        for _ in range(200):
+            tensordict = env.step(env.rand_action(tensordict))
+            tensordict = step_mdp(tensordict)
+            if tensordict["done"].any():
+                tensordict = env.reset(tensordict.set("_reset", tensordict["done"]))
         _synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[20:])
+        seconds.append((time.perf_counter() - start) / 200)
+    return seconds[1:]
 
 
-def _time_updates(device: str) -> dict[str, float]:
-    """Median seconds of one optimisation step of each algorithm."""
+def _time_updates(device: str) -> dict[str, list[float]]:
+    """Seconds per optimisation step of each turn, by algorithm."""
+    seconds: dict[str, list[float]] = {name: [] for name in ALGORITHMS}
     with tempfile.TemporaryDirectory() as folder:
         updates = {name: _update(name, device, folder) for name in ALGORITHMS}
-        seconds: dict[str, list[float]] = {name: [] for name in ALGORITHMS}
-        for turn in range(TURNS + 3):
+        for _ in range(UPDATE_TURNS + 1):
             for name, update in updates.items():
                 _synchronize(device)
                 start = time.perf_counter()
                 for _ in range(UPDATES_PER_TURN):
                     update()
                 _synchronize(device)
-                if turn >= 3:
-                    elapsed = time.perf_counter() - start
-                    seconds[name].append(elapsed / UPDATES_PER_TURN)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+                elapsed = time.perf_counter() - start
+                seconds[name].append(elapsed / UPDATES_PER_TURN)
+    return {name: values[1:] for name, values in seconds.items()}
+
+
+def _quartiles(seconds: list[float]) -> str:
+    """First to third quartile in milliseconds."""
+    first, _, third = statistics.quantiles(seconds, n=4)
+    return f"{1e3 * first:.1f}-{1e3 * third:.1f}"
 
 
 def _update(name: str, device: str, folder: str) -> Callable[[], object]:
     """One optimisation step of an experiment whose replay buffer is filled."""
     config = get_experiment_config("predator_prey")
     config.sampling_device = config.train_device = config.buffer_device = device
-    config.off_policy_memory_size = 20_000
+    config.off_policy_memory_size = 40_000
     config.loggers = []
     config.create_json = False
     config.save_folder = folder

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarl.hydra_config import (
+    load_algorithm_config_from_hydra,
+    load_experiment_config_from_hydra,
+)
+from hydra import compose, initialize_config_module
 
 from remix_plugin.configs import config_path
 from remix_plugin.registration import ALGORITHM_CONFIGS, TASKS
@@ -71,3 +78,25 @@ def test_make_targets_named_exist() -> None:
     assert {"train", "test"} <= set(targets)
     for target in targets:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def run_commands() -> list[list[str]]:
+    """Overrides of every BenchMARL command line; of a sweep, its first job."""
+    text = README.replace("\\\n", " ")
+    commands = []
+    for line in re.findall(r"^    (python -m benchmarl\.run .*)$", text, re.MULTILINE):
+        words = [word for word in shlex.split(line)[3:] if word != "-m"]
+        commands.append([w if "[" in w else w.split(",")[0] for w in words])
+    return commands
+
+
+def test_every_command_composes_and_needs_no_account() -> None:
+    commands = run_commands()
+    assert len(commands) > 5
+    for overrides in commands:
+        with initialize_config_module("benchmarl.conf", version_base=None):
+            config = compose("config", overrides=overrides)
+        experiment = load_experiment_config_from_hydra(config.experiment)
+        assert experiment.loggers == ["csv"], overrides
+        assert not experiment.render, overrides
+        load_algorithm_config_from_hydra(config.algorithm)

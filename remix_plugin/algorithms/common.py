@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from benchmarl.algorithms.common import Algorithm, AlgorithmConfig
@@ -115,8 +115,10 @@ class ValueFactorisation(Algorithm):
         self.experiment_config = replace(
             config, off_policy_use_prioritized_replay_buffer=False
         )
-        buffer = super().get_replay_buffer(group, transforms)
-        self.experiment_config = config
+        try:
+            buffer = super().get_replay_buffer(group, transforms)
+        finally:
+            self.experiment_config = config
         buffer.set_sampler(
             PrioritizedSampler(
                 buffer.storage.max_size,
@@ -224,7 +226,8 @@ class ValueFactorisation(Algorithm):
         available = self.experiment.test_env.full_observation_spec.keys(True, True)
         for group in self.group_map:
             spec = self.action_spec[group, "action"]
-            if not isinstance(spec, (Categorical, OneHot)):
+            # Their subclasses hold several choices per agent.
+            if type(spec) not in (Categorical, OneHot):
                 raise NotImplementedError(
                     f"{name} needs discrete actions: the action of group {group!r} is "
                     f"{type(spec).__name__}, it must be Categorical or OneHot."
@@ -273,13 +276,23 @@ class ValueFactorisationConfig(AlgorithmConfig):
         """Build the algorithm; if it refuses, leave no empty run folder behind."""
         algorithm = None
         try:
-            # Scripts may have changed options since they were checked.
-            self.__post_init__()
+            self._check_again()
             algorithm = super().get_algorithm(experiment)
         finally:
             if algorithm is None:
                 _discard_run_folder(experiment)
         return algorithm
+
+    def _check_again(self) -> None:
+        """Check what a script, or ``+algorithm.option`` in Hydra, has changed since."""
+        known = [field.name for field in fields(self)]
+        unknown = sorted(set(self.__dict__) - set(known))
+        if unknown:
+            raise TypeError(
+                f"{unknown[0]!r} is not an option of {type(self).__name__}: it must be "
+                f"one of {', '.join(known)}."
+            )
+        self.__post_init__()
 
     @staticmethod
     def on_policy() -> bool:

@@ -16,7 +16,9 @@ class PrioritizedSampler(TorchrlPrioritizedSampler):
     TorchRL keeps priorities in trees of its C++ extension, which loads only beside the
     PyTorch that it was compiled for: torchrl 0.11.1 beside torch 2.13 has none, and its
     sampler cannot be made. Here a priority is an entry of a tensor, and a draw costs a
-    cumulative sum over all of them: about a millisecond for a million entries.
+    cumulative sum over all of them: a few milliseconds for a million entries. TorchRL
+    still warns of the missing extension when one is made; that does not concern this
+    class.
 
     The state dict holds tensors and numbers alone, so that ``torch.load`` accepts it.
 

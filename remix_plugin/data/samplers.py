@@ -21,12 +21,13 @@ class RecentSampler(RandomSampler):
     to the data (ReMIX, arXiv 2302.05593, Theorem 1): the newer the data, the closer to
     the current policy.
 
-    Of a batch of ``batch_size``, ``round(recent_fraction * batch_size)`` entries come
-    from the newest ``recent_size`` entries, uniformly with replacement, and the others
-    from the whole storage, the newest included. With ``recent_size`` entries or fewer
-    in the storage all of the batch is uniform. The newest entries are the slots
-    written last, across the end of the ring buffer; entries are rows of the storage:
-    transitions, or sequences.
+    Of a batch of ``batch_size``, ``recent_fraction * batch_size`` entries come from the
+    newest ``recent_size`` entries, uniformly with replacement, and the others from the
+    whole storage, the newest included. Where that number is not whole it is rounded up
+    or down at random, so that it holds on average even for batches of a single
+    sequence. With ``recent_size`` entries or fewer in the storage all of the batch is
+    uniform. The newest entries are the slots written last, across the end of the ring
+    buffer; entries are rows of the storage: transitions, or sequences.
 
     Without a recurrent model BenchMARL flattens a collected batch environment by
     environment, so slots within one collected batch are not in order of time: give
@@ -64,25 +65,30 @@ class RecentSampler(RandomSampler):
         Raises:
             RuntimeError: if the storage is empty, or was written before the sampler
                 was set, so that it cannot know what is newest.
+            NotImplementedError: if the storage has more than one dimension.
         """
         index, info = super().sample(storage, batch_size)
-        n_recent = round(self.recent_fraction * batch_size)
-        if n_recent and len(storage) > self.recent_size:
+        if self.recent_fraction > 0 and len(storage) > self.recent_size:
+            if storage.ndim > 1:
+                raise NotImplementedError(
+                    f"RecentSampler cannot draw from a storage of {storage.ndim} "
+                    "dimensions: it must have one."
+                )
             if self._last_written < 0:
                 raise RuntimeError(
                     "RecentSampler has seen no data being written, but the storage "
                     f"holds {len(storage)} entries: set the sampler before the first "
                     "extend, or load its state."
                 )
-            age = torch.randint(
-                self.recent_size,
-                (n_recent,),
-                generator=self._rng,
-                device=index.device,
-            )
+            draw = {"generator": self._rng, "device": index.device}
+            age = torch.randint(self.recent_size, (batch_size,), **draw)
+            luck = torch.rand(1, dtype=torch.double, **draw)
+            n_recent = (self.recent_fraction * batch_size + luck).floor()
+            is_recent = torch.arange(batch_size, device=index.device) < n_recent
             # Until the ring buffer is full no age reaches below slot 0; from then on
             # its length is its capacity.
-            index[:n_recent] = (self._last_written - age) % len(storage)
+            recent = (self._last_written - age) % len(storage)
+            index = torch.where(is_recent, recent, index)
         return index, info
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,7 +100,7 @@ class RecentSampler(RandomSampler):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from :meth:`state_dict`, arguments of the constructor included."""
         self.recent_fraction = state_dict["recent_fraction"]
         self.recent_size = state_dict["recent_size"]
         self._last_written = state_dict["last_written"]

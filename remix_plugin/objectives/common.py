@@ -25,9 +25,9 @@ class ValueFactorisationLoss(LossModule):
     batch are weighted with the importance weights of the sampler, normalised by their
     sum, as in TorchRL's ``DQNLoss``.
 
-    With a recurrent model the values of next states are unrolled over ``"next"`` with
-    the episode starts of the row, so the first of each episode lacks the memory of the
-    observation before it.
+    With a recurrent model the values of next states are unrolled over ``"next"`` from
+    a zero state at the start of each row and episode: they lack the memory of the very
+    first observation, an error that fades as the episode goes on.
 
     Keyword Args:
         state_network (TensorDictModule, optional): run on a batch and on its

@@ -42,8 +42,8 @@ class RemixWeighting(Weighting):
         w_min (float): smallest weight, positive.
         w_max (float): largest weight, at least ``w_min``.
         exponent_clip (float): bound of the exponent of ``value_underestimation``, in
-            units of value, not negative.
-        gradient_floor (float): smallest mixer gradient divided by, positive.
+            units of value, from 0 to 100.
+        gradient_floor (float): smallest mixer gradient divided by, at least 1e-12.
 
     Raises:
         TypeError: if a number has the wrong type.
@@ -80,11 +80,16 @@ class RemixWeighting(Weighting):
             raise ValueError(f"terms={list(terms)} is not allowed: a name is repeated.")
         check_choice("normalization", normalization, NORMALIZATIONS)
         check_number("w_max", w_max, above=0)
+        check_number("w_min", w_min)
+        if w_min > w_max:
+            raise ValueError(
+                f"w_min={w_min!r} is not allowed with w_max={w_max!r}: it must be a "
+                f"number > 0 and <= {w_max!r}."
+            )
         check_number("w_min", w_min, above=0, high=w_max)
-        check_number("exponent_clip", exponent_clip, low=0)
-        # Beyond this the exponential leaves float64 once the factors are multiplied.
-        check_number("exponent_clip", exponent_clip, high=100)
-        check_number("gradient_floor", gradient_floor, above=0)
+        # Beyond these the product of the factors could leave float64.
+        check_number("exponent_clip", exponent_clip, low=0, high=100)
+        check_number("gradient_floor", gradient_floor, low=1e-12)
         self.terms = tuple(terms)
         self.normalization = normalization
         self.w_min = w_min

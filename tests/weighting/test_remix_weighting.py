@@ -1,26 +1,25 @@
-"""ReMIX's weights as the loss gets them: values, limits, properties, refusals."""
+"""ReMIX's weights as the loss gets them: values, gradients, refused options."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tensordict import TensorDict
 from torch import Tensor
-from weighting_inputs import Inputs, plain_inputs, random_inputs, weigh
+from weighting_inputs import (
+    SUBSETS,
+    Inputs,
+    assert_within,
+    plain_inputs,
+    random_inputs,
+    weigh,
+)
 
 from remix_plugin.weighting.base import WEIGHT, Weighting
 from remix_plugin.weighting.remix import NORMALIZATIONS, TERMS, RemixWeighting
-
-SUBSETS = [
-    subset for size in range(5) for subset in itertools.combinations(TERMS, size)
-]
-PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 
 
 def slow_raw(inputs: Inputs, index: int, options: dict[str, Any]) -> float:
@@ -133,233 +132,6 @@ def test_sequences_weigh_as_their_flattened_batch() -> None:
     torch.testing.assert_close(weight.flatten(0, 1), flat, rtol=1e-6, atol=0)
 
 
-def assert_within(weight: Tensor, w_min: float, w_max: float) -> None:
-    """Finite and within bounds, as float32 rounds them."""
-    assert weight.isfinite().all()
-    assert (weight >= torch.tensor(w_min)).all()
-    assert (weight <= torch.tensor(w_max)).all()
-
-
-def degenerate(name: str) -> Inputs:
-    inputs = random_inputs(11, size=6)
-    value, target = inputs["chosen_action_value"], inputs["target_value"]
-    if name == "one entry":
-        inputs = plain_inputs([0.0], [2.0])
-    elif name == "huge targets":
-        target[::2], target[1::2] = 1e30, -1e30
-    elif name == "huge values":
-        value[::2], value[1::2] = 1e30, -1e30
-    elif name == "all huge":
-        value.fill_(-1e30)
-        target.fill_(1e30)
-        inputs["unrestricted_value"].fill_(1e30)
-        inputs["mixer_gradient"].zero_()
-        inputs["action_probability"].zero_()
-    elif name == "largest floats":
-        value.fill_(torch.finfo(torch.float32).min)
-        target.fill_(torch.finfo(torch.float32).max)
-    elif name == "huge unrestricted values":
-        inputs["unrestricted_value"][::2] = 1e30
-        inputs["unrestricted_value"][1::2] = -1e30
-    elif name == "zero gradient":
-        inputs["mixer_gradient"].zero_()
-    elif name == "tiny gradient":
-        inputs["mixer_gradient"].fill_(1e-38)
-    elif name == "huge gradient":
-        inputs["mixer_gradient"].fill_(1e38)
-    elif name == "certain actions":
-        inputs["action_probability"].fill_(1.0)
-    elif name == "one outlier":
-        target[3] = 1e30
-    elif name == "tiny errors":
-        target.copy_(value.fill_(0.0) + 1e-38)
-    elif name == "all padding":
-        inputs["valid"].zero_()
-    return inputs
-
-
-DEGENERATE = [
-    "one entry",
-    "huge targets",
-    "huge values",
-    "all huge",
-    "largest floats",
-    "huge unrestricted values",
-    "zero gradient",
-    "tiny gradient",
-    "huge gradient",
-    "certain actions",
-    "one outlier",
-    "tiny errors",
-    "all padding",
-]
-
-
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("name", DEGENERATE)
-def test_degenerate_batches_stay_within_bounds(name: str, normalization: str) -> None:
-    for terms in SUBSETS:
-        for clip in (0.0, 5.0, 100.0):
-            weighting = RemixWeighting(
-                terms=terms, normalization=normalization, exponent_clip=clip
-            )
-            assert_within(weigh(weighting, degenerate(name)), 0.1, 1.0)
-
-
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_one_underestimated_entry_alone_gets_the_largest_weight(
-    normalization: str,
-) -> None:
-    weighting = RemixWeighting(normalization=normalization)
-    assert weigh(weighting, plain_inputs([0.0], [2.0])).item() == 1.0
-
-
-@pytest.mark.parametrize("normalization", ["mean", "max"])
-def test_beside_an_enormous_outlier_the_others_get_the_smallest_weight(
-    normalization: str,
-) -> None:
-    inputs = plain_inputs([0.0] * 4, [1.0, 1e30, 2.0, 0.5])
-    weight = weigh(RemixWeighting(normalization=normalization), inputs)
-    assert torch.equal(weight, torch.tensor([[0.1], [1.0], [0.1], [0.1]]))
-
-
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_actions_that_are_certain_leave_no_regret(normalization: str) -> None:
-    inputs = random_inputs(2)
-    inputs["action_probability"].fill_(1.0)
-    weight = weigh(RemixWeighting(normalization=normalization), inputs)
-    assert torch.equal(weight, torch.full_like(weight, 0.1))
-
-
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("terms", SUBSETS, ids=lambda terms: "+".join(terms) or "none")
-def test_nothing_underestimated_gives_exactly_the_smallest_weight(
-    terms: tuple[str, ...], normalization: str
-) -> None:
-    inputs = random_inputs(4)
-    # The first entry is a tie: Q_tot >= y holds there too.
-    distance = inputs["target_value"].abs()
-    distance[0] = 0.0
-    inputs["target_value"] = inputs["chosen_action_value"] - distance
-    weight = weigh(RemixWeighting(terms=terms, normalization=normalization), inputs)
-    assert torch.equal(weight, torch.full_like(weight, 0.1))
-
-
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("terms", SUBSETS, ids=lambda terms: "+".join(terms) or "none")
-def test_overestimated_entries_get_exactly_the_smallest_weight(
-    terms: tuple[str, ...], normalization: str
-) -> None:
-    inputs = random_inputs(6)
-    inputs["target_value"][1] = inputs["chosen_action_value"][1]
-    weight = weigh(RemixWeighting(terms=terms, normalization=normalization), inputs)
-    below = inputs["chosen_action_value"] >= inputs["target_value"]
-    assert 0 < below.sum() < below.numel()
-    assert (weight[below] == torch.tensor(0.1)).all()
-
-
-def numbers(bound: float) -> st.SearchStrategy[float]:
-    return st.floats(-bound, bound, width=32)
-
-
-def batches(bound: float, size: int = 6) -> st.SearchStrategy[list[list[float]]]:
-    """``size`` entries: Q_tot, Q_star, y, two gradients, two probabilities."""
-    share = st.floats(0.0, 1.0, width=32)
-    gradient = st.floats(0.0, min(bound, 2.0**60), width=32)
-    row = st.tuples(*[numbers(bound)] * 3, gradient, gradient, share, share)
-    return st.lists(row.map(list), min_size=1, max_size=size)
-
-
-def from_rows(rows: list[list[float]]) -> Inputs:
-    table = torch.tensor(rows)
-    return {
-        "chosen_action_value": table[:, 0:1],
-        "unrestricted_value": table[:, 1:2],
-        "target_value": table[:, 2:3],
-        "mixer_gradient": table[:, 3:5].unsqueeze(-1),
-        "action_probability": table[:, 5:7].unsqueeze(-1),
-        "valid": torch.ones(len(rows), 1, dtype=torch.bool),
-    }
-
-
-options = st.fixed_dictionaries(
-    {
-        "terms": st.sampled_from(SUBSETS),
-        "normalization": st.sampled_from(NORMALIZATIONS),
-    }
-)
-
-
-@PROPERTY
-@given(rows=batches(float(2**100)), kwargs=options)
-def test_property_weights_are_finite_and_within_bounds(
-    rows: list[list[float]], kwargs: dict[str, Any]
-) -> None:
-    weighting = RemixWeighting(**kwargs, w_min=0.2, w_max=3.0)
-    assert_within(weigh(weighting, from_rows(rows)), 0.2, 3.0)
-
-
-@PROPERTY
-@given(rows=batches(64.0), kwargs=options, rise=st.floats(0.0, 64.0, width=32))
-def test_property_a_weight_does_not_fall_when_its_bellman_error_rises(
-    rows: list[list[float]], kwargs: dict[str, Any], rise: float
-) -> None:
-    weighting = RemixWeighting(**kwargs, w_max=10.0)
-    before = weigh(weighting, from_rows(rows))[0].item()
-    rows[0][2] += rise
-    assert weigh(weighting, from_rows(rows))[0].item() >= before * (1 - 1e-6)
-
-
-@PROPERTY
-@given(
-    errors=st.lists(numbers(64.0), min_size=2, max_size=8),
-    normalization=st.sampled_from(NORMALIZATIONS),
-)
-def test_property_within_a_batch_weights_are_ordered_as_the_errors(
-    errors: list[float], normalization: str
-) -> None:
-    weighting = RemixWeighting(normalization=normalization, w_max=10.0)
-    weight = weigh(weighting, plain_inputs([0.0] * len(errors), sorted(errors)))
-    assert (weight.flatten().diff() >= 0).all()
-
-
-@PROPERTY
-@given(rows=batches(64.0), kwargs=options, seed=st.integers(0, 999))
-def test_property_permuting_the_batch_permutes_the_weights(
-    rows: list[list[float]], kwargs: dict[str, Any], seed: int
-) -> None:
-    weighting = RemixWeighting(**kwargs, w_max=10.0)
-    inputs = from_rows(rows)
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-    weight = weigh(weighting, {key: x[order] for key, x in inputs.items()})
-    expected = weigh(weighting, inputs)[order]
-    torch.testing.assert_close(weight, expected, rtol=1e-6, atol=0)
-
-
-@PROPERTY
-@given(
-    rows=batches(64.0),
-    normalization=st.sampled_from(NORMALIZATIONS),
-    scale=st.floats(1e-3, 1e3),
-)
-def test_property_a_common_scale_of_errors_cancels(
-    rows: list[list[float]], normalization: str, scale: float
-) -> None:
-    weighting = RemixWeighting(
-        terms=["bellman_error", "mixer_gradient"],
-        normalization=normalization,
-        w_max=10.0,
-    )
-    inputs = {
-        key: x.double() if x.is_floating_point() else x
-        for key, x in from_rows(rows).items()
-    }
-    expected = weigh(weighting, inputs)
-    for key in ("chosen_action_value", "target_value"):
-        inputs[key] = inputs[key] * scale
-    torch.testing.assert_close(weigh(weighting, inputs), expected, rtol=1e-6, atol=0)
-
-
 def test_weights_carry_no_gradient_and_leave_inputs_alone() -> None:
     inputs = random_inputs(1)
     batch = TensorDict(inputs, batch_size=[24])
@@ -386,8 +158,8 @@ def test_weights_carry_no_gradient_and_leave_inputs_alone() -> None:
         ({"exponent_clip": -1}, ValueError, r"exponent_clip=-1 .* >= 0"),
         ({"exponent_clip": 101}, ValueError, r"exponent_clip=101 .* <= 100"),
         ({"exponent_clip": "5"}, TypeError, r"exponent_clip='5' .* number"),
-        ({"gradient_floor": 0.0}, ValueError, r"gradient_floor=0\.0 .* > 0"),
-        ({"gradient_floor": -1.0}, ValueError, r"gradient_floor=-1\.0 .* > 0"),
+        ({"gradient_floor": 0.0}, ValueError, r"gradient_floor=0\.0 .* >= 1e-12"),
+        ({"gradient_floor": -1.0}, ValueError, r"gradient_floor=-1\.0 .* >= 1e-12"),
         ({"gradient_floor": [1]}, TypeError, r"gradient_floor=\[1\] .* number"),
         ({"terms": ["regret"]}, ValueError, r"terms entry='regret' .*bellman_error"),
         ({"terms": "bellman_error"}, TypeError, r"terms='bellman_error' .* list"),

@@ -1,7 +1,8 @@
-"""What the loss offers to a weighting, made up for tests."""
+"""What the loss offers to a weighting, made up for tests, and ReMIX's terms."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -9,8 +10,12 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from remix_plugin.weighting.base import WEIGHT, Weighting
+from remix_plugin.weighting.remix import TERMS
 
 Inputs = dict[str, Tensor]
+SUBSETS = [
+    subset for size in range(5) for subset in itertools.combinations(TERMS, size)
+]
 
 
 def random_inputs(seed: int, size: int = 24, n_agents: int = 3) -> Inputs:
@@ -53,3 +58,10 @@ def weigh(weighting: Weighting, inputs: Inputs) -> Tensor:
     """Call a weighting as the loss does."""
     batch = TensorDict(inputs, batch_size=inputs["target_value"].shape[:-1])
     return weighting(batch).get(WEIGHT)
+
+
+def assert_within(weight: Tensor, w_min: float, w_max: float) -> None:
+    """Finite and within bounds, as float32 rounds them."""
+    assert weight.isfinite().all()
+    assert (weight >= torch.tensor(w_min)).all()
+    assert (weight <= torch.tensor(w_max)).all()

@@ -1,0 +1,257 @@
+"""Small whole experiments: what they replay, and how checkpoints continue them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from benchmarl.algorithms.common import AlgorithmConfig
+from benchmarl.experiment import Experiment, ExperimentConfig
+from benchmarl.models import GruConfig, MlpConfig
+from small_tasks import parameters
+from tiny_experiments import (
+    STEPS,
+    Build,
+    changed,
+    check_losses,
+    epsilons,
+    experiment_builder,
+    predator_prey,
+    run,
+)
+from torchrl.data.replay_buffers import RandomSampler
+
+from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.algorithms.wqmix import OwqmixConfig
+from remix_plugin.data.samplers import RecentSampler
+
+PRIORITISED = [
+    pytest.param(OwqmixConfig, {}, "mlp", id="Owqmix-mlp"),
+    pytest.param(OwqmixConfig, {}, "gru", id="Owqmix-gru"),
+    pytest.param(RemixConfig, {"recent_fraction": 0.0}, "mlp", id="Remix-mlp"),
+]
+
+
+@pytest.fixture
+def build(
+    tiny_experiment: ExperimentConfig, tiny_model: MlpConfig, tiny_gru: GruConfig
+) -> Build:
+    """Make an experiment: its task, algorithm, model, changed settings, callbacks."""
+    return experiment_builder(tiny_experiment, tiny_model, tiny_gru)
+
+
+@pytest.mark.parametrize(("config", "options", "model"), PRIORITISED)
+def test_prioritised_replay_follows_the_td_error(
+    config: type[AlgorithmConfig], options: dict[str, Any], model: str, build: Build
+) -> None:
+    experiment = build(
+        predator_prey(),
+        changed(config, **options),
+        model=model,
+        off_policy_use_prioritized_replay_buffer=True,
+        off_policy_prb_alpha=1.0,
+    )
+    check_losses(run(experiment), {"agents"})
+    buffer = experiment.replay_buffers["agents"]
+    tree = buffer.sampler._sum_tree
+    priorities = torch.tensor([float(tree[i]) for i in range(len(buffer))])
+    assert priorities.unique().numel() > 3
+
+    # The priority is the error that the loss wrote: of a sequence, its largest.
+    data = buffer.sample(8)
+    experiment.losses["agents"](data)
+    buffer.update_tensordict_priority(data)
+    index = data["index"] if model == "mlp" else data["index"][:, 0]
+    error = data["agents", "td_error"].flatten(1).amax(-1)
+    stored = torch.tensor([float(tree[int(i)]) for i in index])
+    # A row drawn twice keeps one of two equal errors.
+    torch.testing.assert_close(stored, error, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["mlp", "gru"])
+def test_a_large_error_is_drawn_far_more_often(model: str, build: Build) -> None:
+    experiment = build(
+        predator_prey(),
+        OwqmixConfig.get_from_yaml(),
+        model=model,
+        off_policy_use_prioritized_replay_buffer=True,
+    )
+    experiment.run()
+    buffer = experiment.replay_buffers["agents"]
+    buffer.update_priority(torch.arange(len(buffer)), torch.full((len(buffer),), 0.1))
+    data = buffer.sample(1)
+    chosen = int(data["index"].flatten()[0])
+    data["agents", "td_error"] = torch.full((*data["agents"].shape, 1), 1000.0)
+    buffer.update_tensordict_priority(data)
+    drawn = torch.cat([buffer.sample()["index"].flatten() for _ in range(20)])
+    share = (drawn == chosen).float().mean()
+    # Uniform draws would give one in 48 transitions, or one in 12 rows.
+    assert share > 0.6
+
+
+def test_importance_weights_reach_the_loss(build: Build) -> None:
+    experiment = build(
+        predator_prey(),
+        OwqmixConfig.get_from_yaml(),
+        off_policy_use_prioritized_replay_buffer=True,
+    )
+    experiment.run()
+    data = experiment.replay_buffers["agents"].sample()
+    loss = experiment.losses["agents"]
+    assert not torch.equal(data["priority_weight"], torch.ones(16))
+    weighted = loss(data.clone())["loss_unrestricted"]
+    plain = loss(data.exclude("priority_weight"))["loss_unrestricted"]
+    assert not torch.isclose(weighted, plain)
+
+
+def test_replay_keeps_grids_in_bytes(build: Build) -> None:
+    experiment = build(predator_prey(), RemixConfig.get_from_yaml())
+    experiment.run()
+    buffer = experiment.replay_buffers["agents"]
+    stored, sampled = buffer.storage[:], buffer.sample()
+    for key in [("agents", "observation"), "state"]:
+        key = key if isinstance(key, tuple) else (key,)
+        for where in (key, ("next", *key)):
+            assert stored[where].dtype == torch.uint8
+            assert set(stored[where].unique().tolist()) == {0, 1}
+            assert sampled[where].dtype == torch.float32
+            index = sampled["index"]
+            assert torch.equal(sampled[where], stored[where][index].float())
+    keys = set(stored.keys(True, True))
+    assert ("agents", "action_value") not in keys
+    assert ("next", "info", "prey_caught") not in keys
+
+
+@pytest.mark.parametrize(("model", "rows"), [("mlp", 32), ("gru", 8)])
+def test_recent_data_is_counted_in_whole_collected_batches(
+    model: str, rows: int, build: Build
+) -> None:
+    # 20 frames are more than one collected batch of 16, so two count as recent.
+    algorithm = changed(RemixConfig, recent_fraction=0.5, recent_size=20)
+    experiment = build(predator_prey(), algorithm, model=model)
+    sampler = experiment.replay_buffers["agents"].sampler
+    assert isinstance(sampler, RecentSampler)
+    assert sampler.recent_fraction == 0.5
+    assert sampler.recent_size == rows
+    experiment.close()
+
+
+def test_batches_that_do_not_divide_evenly_are_rounded_up(build: Build) -> None:
+    # 18 frames in 4 environments are 5 steps of each, 20 frames in all.
+    algorithm = changed(RemixConfig, recent_fraction=0.5, recent_size=20)
+    experiment = build(
+        predator_prey(),
+        algorithm,
+        off_policy_collected_frames_per_batch=18,
+        max_n_frames=18,
+    )
+    assert experiment.replay_buffers["agents"].sampler.recent_size == 20
+    experiment.run()
+    assert len(experiment.replay_buffers["agents"]) == 20
+
+
+@pytest.mark.parametrize(("model", "newest"), [("mlp", 16), ("gru", 4)])
+def test_recent_draws_come_from_the_last_collected_batch(
+    model: str, newest: int, build: Build
+) -> None:
+    # Five batches in a buffer for four: the last lies at its start.
+    algorithm = changed(RemixConfig, recent_fraction=1.0, recent_size=16)
+    experiment = build(predator_prey(), algorithm, model=model, max_n_frames=80)
+    experiment.run()
+    buffer = experiment.replay_buffers["agents"]
+    assert len(buffer) == 4 * newest
+    drawn = torch.cat([buffer.sample()["index"].flatten() for _ in range(20)])
+    assert set(drawn.unique().tolist()) == set(range(newest))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"recent_fraction": 0.0}, {"terms": ["bellman_error", "mixer_gradient"]}],
+    ids=["no_fraction", "no_term"],
+)
+def test_recent_data_is_not_drawn_unless_asked_for(
+    options: dict[str, Any], build: Build
+) -> None:
+    experiment = build(predator_prey(), changed(RemixConfig, **options))
+    assert type(experiment.replay_buffers["agents"].sampler) is RandomSampler
+    experiment.close()
+
+
+def test_recent_data_that_fills_the_buffer_is_warned_of(build: Build) -> None:
+    algorithm = changed(RemixConfig, recent_size=64)
+    with pytest.warns(UserWarning, match=r"recent_size=64 reaches .*memory_size=64"):
+        build(predator_prey(), algorithm).close()
+
+
+def test_replay_on_disk_works(build: Build) -> None:
+    experiment = build(
+        predator_prey(), RemixConfig.get_from_yaml(), buffer_device="disk"
+    )
+    check_losses(run(experiment), {"agents"})
+
+
+@pytest.mark.parametrize("model", ["mlp", "gru"])
+@pytest.mark.parametrize("with_buffer", [True, False], ids=["buffer", "no_buffer"])
+def test_checkpoint_is_reloaded_and_continued(
+    with_buffer: bool, model: str, build: Build
+) -> None:
+    algorithm = changed(RemixConfig, recent_fraction=0.5, recent_size=16)
+    experiment = build(
+        predator_prey(),
+        algorithm,
+        model=model,
+        max_n_frames=32,
+        exploration_anneal_frames=64,
+        checkpoint_at_end=True,
+        exclude_buffer_from_checkpoint=not with_buffer,
+    )
+    experiment.run()
+    path = experiment.folder_name / "checkpoints" / "checkpoint_32.pt"
+    again = Experiment.reload_from_file(
+        str(path),
+        experiment_patch={"max_n_frames": 64, "restore_map_location": "cpu"},
+    )
+    assert again.folder_name == experiment.folder_name
+    assert again.total_frames == 32
+    assert again.n_iters_performed == 2
+    assert again.algorithm_config == algorithm
+    for target in (False, True):
+        old, new = (
+            parameters(e.losses["agents"], target=target) for e in (experiment, again)
+        )
+        assert set(old) == set(new)
+        assert all(torch.equal(old[name], new[name]) for name in old)
+    buffer, old_buffer = (e.replay_buffers["agents"] for e in (again, experiment))
+    if with_buffer:
+        assert len(buffer) == len(old_buffer)
+        assert (buffer.storage[:] == old_buffer.storage[:]).all()
+        assert buffer.sampler.state_dict() == old_buffer.sampler.state_dict()
+        assert buffer.sampler.state_dict()["last_written"] == len(buffer) - 1
+    else:
+        assert len(buffer) == 0
+    again.run()
+    assert again.total_frames == 64
+    assert again.n_iters_performed == 4
+    rows = (64 if with_buffer else 32) // (1 if model == "mlp" else STEPS)
+    assert len(buffer) == rows
+
+
+def test_exploration_continues_after_a_reload(build: Build) -> None:
+    experiment = build(
+        predator_prey(),
+        RemixConfig.get_from_yaml(),
+        max_n_frames=32,
+        exploration_anneal_frames=64,
+        checkpoint_at_end=True,
+    )
+    experiment.run()
+    (half,) = epsilons(experiment)
+    assert half == pytest.approx(1.0 - 0.95 / 2, rel=1e-4)
+    path = experiment.folder_name / "checkpoints" / "checkpoint_32.pt"
+    again = Experiment.reload_from_file(
+        str(path), experiment_patch={"max_n_frames": 48}
+    )
+    assert epsilons(again) == pytest.approx([half])
+    again.run()
+    assert epsilons(again) == pytest.approx([1.0 - 0.95 * 3 / 4], rel=1e-4)
