@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from benchmarl.environments import Task, TaskClass
@@ -26,6 +27,8 @@ class PluginTaskClass(TaskClass):
 
     Attributes:
         config_class: dataclass of the options; its constructor validates.
+        env_class: the environment, made of the options, ``num_envs``, ``seed`` and
+            ``device``.
 
     Raises:
         TypeError: if an option is unknown, missing or of the wrong type.
@@ -33,6 +36,7 @@ class PluginTaskClass(TaskClass):
     """
 
     config_class: ClassVar[type]
+    env_class: ClassVar[type[EnvBase]]
 
     def __init__(self, name: str, config: dict[str, Any] | None) -> None:
         super().__init__(name, config)
@@ -42,6 +46,19 @@ class PluginTaskClass(TaskClass):
     def options(self) -> Any:
         """The options as they are now in ``config``, which scripts may change."""
         return self.config_class(**self.config)
+
+    def get_env_fun(
+        self,
+        num_envs: int,
+        continuous_actions: bool,
+        seed: int | None,
+        device: str,
+    ) -> Callable[[], EnvBase]:
+        """A function that makes the environment."""
+        options = self.options
+        return lambda: self.env_class(
+            options, num_envs=num_envs, seed=seed, device=device
+        )
 
     def supports_continuous_actions(self) -> bool:
         """Never: actions are indices.

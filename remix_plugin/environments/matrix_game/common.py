@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torchrl.envs import EnvBase
 
 from remix_plugin.environments.matrix_game.config import MatrixGameConfig
@@ -15,19 +13,7 @@ class MatrixGameClass(PluginTaskClass):
     """:class:`MatrixGameEnv` for BenchMARL."""
 
     config_class = MatrixGameConfig
-
-    def get_env_fun(
-        self,
-        num_envs: int,
-        continuous_actions: bool,
-        seed: int | None,
-        device: str,
-    ) -> Callable[[], EnvBase]:
-        """A function that makes the environment."""
-        options = self.options
-        return lambda: MatrixGameEnv(
-            options, num_envs=num_envs, seed=seed, device=device
-        )
+    env_class = MatrixGameEnv
 
     def max_steps(self, env: EnvBase) -> int:
         """One."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tensordict import TensorDictBase
 from torchrl.envs import EnvBase, Transform
 
@@ -17,19 +15,7 @@ class PredatorPreyClass(PluginTaskClass):
     """:class:`PredatorPreyEnv` for BenchMARL."""
 
     config_class = PredatorPreyConfig
-
-    def get_env_fun(
-        self,
-        num_envs: int,
-        continuous_actions: bool,
-        seed: int | None,
-        device: str,
-    ) -> Callable[[], EnvBase]:
-        """A function that makes the environment."""
-        options = self.options
-        return lambda: PredatorPreyEnv(
-            options, num_envs=num_envs, seed=seed, device=device
-        )
+    env_class = PredatorPreyEnv
 
     def max_steps(self, env: EnvBase) -> int:
         """The time limit."""
