@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ class PrioritizedSampler(TorchrlPrioritizedSampler):
     """
 
     def _init(self) -> None:
-        self._sum_tree = _Priorities(self._max_capacity, 0.0)
-        self._min_tree = _Priorities(self._max_capacity, float("inf"))
+        self._sum_tree = _Priorities(self._max_capacity, torch.sum)
+        self._min_tree = _Priorities(self._max_capacity, torch.min)
         self._max_priority: Any = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -51,18 +52,16 @@ class PrioritizedSampler(TorchrlPrioritizedSampler):
         self._beta = state_dict["beta"]
         self._eps = state_dict["eps"]
         self._max_priority = state_dict["max_priority"]
-        priorities = state_dict["priorities"].clone()
-        self._sum_tree.values = priorities
-        written = priorities > 0
-        self._min_tree.values = torch.where(written, priorities, float("inf"))
+        self._sum_tree.values = state_dict["priorities"].clone()
+        self._min_tree.values = state_dict["priorities"].clone()
 
 
 class _Priorities:
     """A tensor behind the interface of TorchRL's segment trees."""
 
-    def __init__(self, size: int, empty: float) -> None:
-        self.values = torch.full((size,), empty, dtype=torch.double)
-        self._reduce = torch.sum if empty == 0.0 else torch.min
+    def __init__(self, size: int, reduce: Callable[[Tensor], Tensor]) -> None:
+        self.values = torch.zeros(size, dtype=torch.double)
+        self._reduce = reduce
 
     def __setitem__(self, index: Tensor | int, value: Tensor | float) -> None:
         self.values[index] = torch.as_tensor(value, dtype=torch.double)

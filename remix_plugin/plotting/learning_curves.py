@@ -7,7 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from benchmarl.eval_results import get_raw_dict_from_multirun_folder
+from benchmarl.eval_results import load_and_merge_json_dicts
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, told apart by the colour-blind.
@@ -50,10 +50,32 @@ def read_curves(folder: str | Path) -> list[Curve]:
     Raises:
         FileNotFoundError: if there is no evaluation in any result file below
             ``folder``.
+        ValueError: if two files hold runs of the same task, algorithm and seed, which
+            merged would look like one.
     """
+    curves: list[Curve] = []
+    found: dict[tuple[str, str, str, int], Path] = {}
+    for file in sorted(Path(folder).rglob("*.json")):
+        # What wandb leaves among the results is not one of them.
+        for curve in _read_file(file) if "wandb" not in file.name else []:
+            run = (curve.environment, curve.task, curve.algorithm, curve.seed)
+            if run in found:
+                raise ValueError(
+                    f"{found[run]} and {file} hold two runs of {curve.algorithm} on "
+                    f"{curve.environment}/{curve.task} with seed {curve.seed}: give a "
+                    "folder with one of them."
+                )
+            found[run] = file
+            curves.append(curve)
+    if not curves:
+        raise FileNotFoundError(f"No evaluation in any result file below {folder}.")
+    return sorted(curves, key=lambda c: (c.environment, c.task, c.algorithm, c.seed))
+
+
+def _read_file(file: Path) -> list[Curve]:
+    """The runs of one result file that were evaluated at least once."""
     curves = []
-    raw = get_raw_dict_from_multirun_folder(str(folder))
-    for environment, tasks in raw.items():
+    for environment, tasks in load_and_merge_json_dicts([str(file)]).items():
         for task, algorithms in tasks.items():
             for algorithm, seeds in algorithms.items():
                 for seed, run in seeds.items():
@@ -71,9 +93,7 @@ def read_curves(folder: str | Path) -> list[Curve]:
                         n_episodes=len(steps[-1]["return"]),
                     )
                     curves.append(curve)
-    if not curves:
-        raise FileNotFoundError(f"No evaluation in any result file below {folder}.")
-    return sorted(curves, key=lambda c: (c.environment, c.task, c.algorithm, c.seed))
+    return curves
 
 
 def plot_curves(curves: list[Curve]) -> Figure:

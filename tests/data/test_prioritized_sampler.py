@@ -80,7 +80,10 @@ def test_state_dict_survives_a_checkpoint_and_is_decoupled() -> None:
     other.load_state_dict(torch.load(io.BytesIO(stream.getvalue())))
     other.set_rng(torch.Generator().manual_seed(1))
     buffer.set_rng(torch.Generator().manual_seed(1))
-    assert torch.equal(other.sample()["index"], buffer.sample()["index"])
+    given, expected = other.sample(), buffer.sample()
+    assert torch.equal(given["index"], expected["index"])
+    assert torch.equal(given["priority_weight"], expected["priority_weight"])
+    assert expected["priority_weight"].unique().numel() > 1
     buffer.update_priority(torch.arange(4), torch.ones(4))
     assert shares(other, 4)[3] > 0.8
 

@@ -35,6 +35,7 @@ def results(tmp_path: Path) -> Path:
     write_run(tmp_path, "remix", 1, {10: [1.0, 3.0], 20: [5.0, 5.0]})
     write_run(tmp_path, "remix", 0, {10: [0.0, 2.0], 20: [3.0, 4.0], 30: [7.0, 9.0]})
     write_run(tmp_path, "qmix", 0, {10: [-1.0], 20: [-2.0]})
+    (tmp_path / "wandb-summary.json").write_text('{"loss": 1.0}')
     return tmp_path
 
 
@@ -53,6 +54,14 @@ def test_read_curves_orders_runs_and_averages_episodes(results: Path) -> None:
 def test_read_curves_refuses_a_folder_without_results(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         read_curves(tmp_path)
+
+
+def test_two_runs_of_one_seed_are_not_merged(results: Path) -> None:
+    again = results / "again"
+    again.mkdir()
+    write_run(again, "remix", 0, {10: [-5.0], 40: [1.0]})
+    with pytest.raises(ValueError, match=r"two runs of remix on .* with seed 0"):
+        read_curves(results)
 
 
 def test_thick_line_is_the_mean_where_all_seeds_were_evaluated(results: Path) -> None:
