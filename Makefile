@@ -12,7 +12,7 @@ RUN := results/$(shell date +%Y-%m-%d_%H-%M-%S)
 endif
 MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
-.PHONY: train test lint learning speed clean
+.PHONY: train test lint learning compare matrix speed clean
 
 train: $(STAMP)
 	$(BIN)/python -m benchmarl.run algorithm=remix task=predator_prey/punish_2 \
@@ -35,9 +35,22 @@ learning: $(STAMP)
 	$(BIN)/python scripts/learning_curves.py "$(RUN)" \
 	  --at 50000 100000 150000 200000 250000
 
+# The comparison table of the README: all algorithms on two tasks, two seeds
+compare: $(STAMP)
+	$(BIN)/python -m benchmarl.run -m \
+	  algorithm=remix,owqmix,cwqmix,tunedqmix,qplex,qatten,qtran,qmix,vdn,iql \
+	  task=predator_prey/punish_0,predator_prey/punish_2 experiment=predator_prey \
+	  $(MODEL) seed=0,1 hydra.sweep.dir="$(RUN)"
+	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at 50000 100000 200000
+
+# The matrix game's table of the README: five seeds of all algorithms
+matrix: $(STAMP)
+	$(BIN)/python scripts/matrix_game.py
+
 # The speed tables of the README
 speed: $(STAMP)
 	$(BIN)/python scripts/benchmark_speed.py
+	$(BIN)/python scripts/benchmark_gru.py
 
 $(STAMP): pyproject.toml constraints.txt scripts/set_up.sh
 	sh scripts/set_up.sh "$(PYTHON)" "$(VENV)"

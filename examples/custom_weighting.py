@@ -60,6 +60,8 @@ if __name__ == "__main__":
             double_q=True,
             delay_value=True,
             loss_function="l2",
+            td_lambda=0.0,
+            burn_in="zero",
         ),
         model_config=MlpConfig(
             num_cells=[64], layer_class=nn.Linear, activation_class=nn.ReLU

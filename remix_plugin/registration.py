@@ -9,27 +9,40 @@ from typing import Any
 from benchmarl.algorithms import algorithm_config_registry
 from benchmarl.algorithms.common import AlgorithmConfig
 from benchmarl.environments import Task, task_config_registry
+from benchmarl.models import ModelConfig, model_config_registry
 from hydra.core.config_store import ConfigStore
 
+from remix_plugin.algorithms.qatten import QattenConfig
+from remix_plugin.algorithms.qplex import QplexConfig
+from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
+from remix_plugin.models.fused_gru import FusedGruConfig
 
 ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
     RemixConfig,
     OwqmixConfig,
     CwqmixConfig,
+    TunedQmixConfig,
+    QplexConfig,
+    QattenConfig,
+    QtranConfig,
 )
 TASKS: tuple[type[Task], ...] = (PredatorPreyTask, MatrixGameTask)
+MODELS: tuple[type[ModelConfig], ...] = (FusedGruConfig,)
 
 
 def register() -> None:
-    """Make BenchMARL know the plugin's algorithms and tasks; harmless if repeated.
+    """Make BenchMARL know all that the plugin adds; harmless if repeated.
 
-    Adds to ``benchmarl.algorithms.algorithm_config_registry`` and
-    ``benchmarl.environments.task_config_registry``, and stores the dataclasses as
-    Hydra schemas, so that overrides are checked by type.
+    Adds to ``benchmarl.algorithms.algorithm_config_registry``,
+    ``benchmarl.environments.task_config_registry`` and
+    ``benchmarl.models.model_config_registry``, and stores the dataclasses of algorithms
+    and tasks as Hydra schemas, so that overrides are checked by type. BenchMARL has no
+    schemas of models.
 
     Raises:
         ValueError: if another package has registered one of the names.
@@ -39,6 +52,8 @@ def register() -> None:
     for tasks in TASKS:
         for task in tasks:
             _register_task(task)
+    for model in MODELS:
+        _add(model_config_registry, model.registry_name, model)
 
 
 def register_algorithm(config: type[AlgorithmConfig]) -> None:

@@ -13,15 +13,18 @@ Usage: python scripts/benchmark_speed.py [--device cuda] [--threads 2]
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 
-import benchmarl
 import torch
-import torchrl
+from benchmarking import (
+    machine,
+    print_ratios,
+    quartiles,
+    seconds_of,
+    take_turns,
+)
 from benchmarl.algorithms import algorithm_config_registry
 from benchmarl.experiment import Experiment
 from benchmarl.models import MlpConfig
@@ -30,9 +33,11 @@ from torchrl.envs.utils import step_mdp
 
 from remix_plugin import get_experiment_config
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
+from remix_plugin.registration import ALGORITHM_CONFIGS
 
 BATCH_SIZES = (1, 64, 1024, 4096)
-ALGORITHMS = ("qmix", "remix", "owqmix", "cwqmix")
+OURS = [config.associated_class().__name__.lower() for config in ALGORITHM_CONFIGS]
+ALGORITHMS = ("qmix", *OURS)
 ENV_TURNS = 5
 UPDATE_TURNS = 20
 UPDATES_PER_TURN = 5
@@ -45,33 +50,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(_machine(args.device, args.threads))
+    print(machine(args.device, args.threads))
     print("\n| environments | env-steps/s | ms per batched step | quartiles |")
     print("|---|---|---|---|")
     for size in BATCH_SIZES:
         times = _time_env(size, args.device)
         median = statistics.median(times)
         cells = (size, f"{size / median:,.0f}", f"{1e3 * median:.2f}")
-        print("|", *(f"{cell} |" for cell in (*cells, _quartiles(times))))
-    print("\n| algorithm | ms per update | quartiles | ratio to qmix |")
-    print("|---|---|---|---|")
-    updates = _time_updates(args.device)
-    reference = statistics.median(updates["qmix"])
-    for name, times in updates.items():
-        median = statistics.median(times)
-        cells = (f"{1e3 * median:.1f}", _quartiles(times), f"{median / reference:.2f}")
-        print("|", *(f"{cell} |" for cell in (name, *cells)))
-
-
-def _machine(device: str, threads: int) -> str:
-    processor = platform.processor() or platform.machine()
-    if device.startswith("cuda"):
-        processor += f", {torch.cuda.get_device_name()}"
-    return (
-        f"{processor}, {threads} threads, Python {platform.python_version()}, "
-        f"torch {torch.__version__}, torchrl {torchrl.__version__}, "
-        f"benchmarl {benchmarl.__version__}"
-    )
+        print("|", *(f"{cell} |" for cell in (*cells, quartiles(times))))
+    with tempfile.TemporaryDirectory() as folder:
+        updates = {name: _update(name, args.device, folder) for name in ALGORITHMS}
+        seconds = take_turns(updates, args.device, UPDATE_TURNS, UPDATES_PER_TURN)
+    print_ratios("algorithm | ms per update", seconds, "qmix")
 
 
 def _time_env(num_envs: int, device: str) -> list[float]:
@@ -79,42 +69,15 @@ def _time_env(num_envs: int, device: str) -> list[float]:
     task = PredatorPreyTask.PUNISH_2.get_from_yaml()
     env = task.get_env_fun(num_envs, False, 0, device)()
     tensordict = env.reset()
-    seconds = []
+
+    def step() -> None:
+        nonlocal tensordict
+        tensordict = step_mdp(env.step(env.rand_action(tensordict)))
+        if tensordict["done"].any():
+            tensordict = env.reset(tensordict.set("_reset", tensordict["done"]))
+
     # A turn is an episode, so that each has its resets.
-    for _ in range(ENV_TURNS + 1):
-        _synchronize(device)
-        start = time.perf_counter()
-        for _ in range(200):
-            tensordict = env.step(env.rand_action(tensordict))
-            tensordict = step_mdp(tensordict)
-            if tensordict["done"].any():
-                tensordict = env.reset(tensordict.set("_reset", tensordict["done"]))
-        _synchronize(device)
-        seconds.append((time.perf_counter() - start) / 200)
-    return seconds[1:]
-
-
-def _time_updates(device: str) -> dict[str, list[float]]:
-    """Seconds per optimisation step of each turn, by algorithm."""
-    seconds: dict[str, list[float]] = {name: [] for name in ALGORITHMS}
-    with tempfile.TemporaryDirectory() as folder:
-        updates = {name: _update(name, device, folder) for name in ALGORITHMS}
-        for _ in range(UPDATE_TURNS + 1):
-            for name, update in updates.items():
-                _synchronize(device)
-                start = time.perf_counter()
-                for _ in range(UPDATES_PER_TURN):
-                    update()
-                _synchronize(device)
-                elapsed = time.perf_counter() - start
-                seconds[name].append(elapsed / UPDATES_PER_TURN)
-    return {name: values[1:] for name, values in seconds.items()}
-
-
-def _quartiles(seconds: list[float]) -> str:
-    """First to third quartile in milliseconds."""
-    first, _, third = statistics.quantiles(seconds, n=4)
-    return f"{1e3 * first:.1f}-{1e3 * third:.1f}"
+    return [seconds_of(step, device, 200) for _ in range(ENV_TURNS + 1)][1:]
 
 
 def _update(name: str, device: str, folder: str) -> Callable[[], object]:
@@ -142,11 +105,6 @@ def _update(name: str, device: str, folder: str) -> Callable[[], object]:
         batch = experiment.algorithm.process_batch("agents", batch).reshape(-1)
         buffer.extend(batch.to(buffer.storage.device))
     return lambda: experiment._optimizer_loop("agents")
-
-
-def _synchronize(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main() -> None:
         type=int,
         nargs="+",
         default=[],
-        help="also print returns at these frames",
+        help="also print a table of returns at these frames, and of times",
     )
     args = parser.parse_args()
     folder = args.folder.resolve()
@@ -48,15 +48,18 @@ def _summary(curve: Curve) -> str:
 
 
 def _table(curves: list[Curve], frames: list[int]) -> str:
-    """Markdown, a row per run; a dash where there was no evaluation."""
+    """Markdown, a row per run; a dash where there was no evaluation or no timer."""
+    columns = ["task", "algorithm", "seed", *(f"{frame:,}" for frame in frames)]
     lines = [
-        "| algorithm | seed | " + " | ".join(f"{frame:,}" for frame in frames) + " |",
-        "|---" * (2 + len(frames)) + "|",
+        "| " + " | ".join([*columns, "minutes"]) + " |",
+        "|---" * (len(columns) + 1) + "|",
     ]
     for curve in curves:
         returns = dict(zip(curve.frames, curve.returns, strict=True))
         cells = [f"{returns[f]:.1f}" if f in returns else "-" for f in frames]
-        lines.append(f"| {curve.algorithm} | {curve.seed} | {' | '.join(cells)} |")
+        minutes = "-" if curve.seconds is None else f"{curve.seconds / 60:.1f}"
+        row = [curve.task, curve.algorithm, str(curve.seed), *cells, minutes]
+        lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 
 

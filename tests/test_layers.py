@@ -26,6 +26,7 @@ LAYERS = {
     "plotting": 1,
     "objectives": 2,
     "callbacks": 2,
+    "models": 2,
     "algorithms": 3,
     "registration": 4,
     "__init__": 5,

@@ -15,7 +15,11 @@ from benchmarl.algorithms import Qmix, algorithm_config_registry
 from benchmarl.algorithms.common import AlgorithmConfig
 from benchmarl.environments import Task, task_config_registry
 from benchmarl.experiment import ExperimentConfig
-from benchmarl.hydra_config import load_task_config_from_hydra
+from benchmarl.hydra_config import (
+    load_model_config_from_hydra,
+    load_task_config_from_hydra,
+)
+from benchmarl.models import GruConfig, model_config_registry
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,7 +28,8 @@ import remix_plugin
 from remix_plugin import configs
 from remix_plugin.algorithms.remix import Remix, RemixConfig
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
-from remix_plugin.registration import ALGORITHM_CONFIGS, TASKS
+from remix_plugin.models.fused_gru import FusedGruConfig
+from remix_plugin.registration import ALGORITHM_CONFIGS, MODELS, TASKS
 
 Compose = Callable[..., DictConfig]
 
@@ -36,6 +41,7 @@ ALGORITHMS = {
 TASK_MEMBERS = {
     f"{task.env_name()}/{task.name.lower()}": task for tasks in TASKS for task in tasks
 }
+MODEL_YAMLS = [path.stem for path in sorted((CONFIGS / "model").rglob("*.yaml"))]
 EXPERIMENTS = [path.stem for path in sorted((CONFIGS / "experiment").glob("*.yaml"))]
 YAMLS = [
     str(path.relative_to(CONFIGS).with_suffix(""))
@@ -77,8 +83,9 @@ def test_task_is_registered_under_its_yaml(name: str) -> None:
     assert TASK_MEMBERS[name].get_task().name.lower() == name.split("/")[1]
 
 
-def test_every_algorithm_has_a_yaml_and_the_reverse() -> None:
-    assert _stems(CONFIGS, "algorithm") == set(ALGORITHMS)
+def test_every_algorithm_has_a_yaml_and_one_of_the_paper_and_the_reverse() -> None:
+    papers = {f"paper/{name}" for name in ALGORITHMS}
+    assert _stems(CONFIGS, "algorithm") == set(ALGORITHMS) | papers
 
 
 def test_every_task_has_a_yaml_and_the_reverse() -> None:
@@ -105,6 +112,27 @@ def test_algorithm_yaml_hydra_and_dataclass_agree(
     assert _typed(vars(loaded)) == _typed(vars(composed)) == _typed(written)
 
 
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_paper_settings_differ_in_what_they_say_alone(
+    name: str, compose_benchmarl: Compose
+) -> None:
+    cfg = compose_benchmarl(f"algorithm=paper/{name}", "task=matrix_game/qtran")
+    composed = OmegaConf.to_object(cfg.algorithm)
+    assert type(composed) is ALGORITHMS[name]
+    changed = {"td_lambda": 0.6, "burn_in": "stored"}
+    assert _read("algorithm", "paper", name) == changed
+    assert vars(composed) == {**vars(ALGORITHMS[name].get_from_yaml()), **changed}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_values_that_all_algorithms_share_have_the_defaults_of_remix(
+    name: str,
+) -> None:
+    own, remix = _read("algorithm", name), _read("algorithm", "remix")
+    for field in ("double_q", "delay_value", "loss_function", "td_lambda", "burn_in"):
+        assert own[field] == remix[field]
+
+
 @pytest.mark.parametrize("name", TASK_MEMBERS)
 def test_task_yaml_hydra_and_dataclass_agree(
     name: str, compose_benchmarl: Compose
@@ -118,6 +146,42 @@ def test_task_yaml_hydra_and_dataclass_agree(
     written = _read("task", name)
     assert sorted(written) == sorted(f.name for f in dataclasses.fields(schema))
     assert _typed(loaded.config) == _typed(composed.config) == _typed(written)
+
+
+@pytest.mark.parametrize("config", MODELS)
+def test_model_is_registered_under_its_yaml(config: Any) -> None:
+    assert model_config_registry[config.registry_name] is config
+    assert config.registry_name in MODEL_YAMLS
+    assert _read("model", "layers", config.registry_name)["name"] == (
+        config.registry_name
+    )
+    class_name = config.associated_class().__name__.lower()
+    assert class_name == config.registry_name.replace("_", "")
+
+
+@pytest.mark.parametrize("name", MODEL_YAMLS)
+def test_model_yaml_hydra_and_dataclass_agree(
+    name: str, compose_benchmarl: Compose
+) -> None:
+    path = configs.config_path("model", "layers", name)
+    written = _read("model", "layers", name)
+    config = model_config_registry[written.pop("name")]
+    assert sorted(written) == sorted(f.name for f in dataclasses.fields(config))
+    loaded = config.get_from_yaml(str(path))
+    cfg = compose_benchmarl(
+        "algorithm=remix", "task=matrix_game/qtran", f"model=layers/{name}"
+    )
+    assert load_model_config_from_hydra(cfg.model) == loaded
+    # Classes are written by name.
+    values = {
+        key: f"{value.__module__.split('.modules')[0]}.{value.__name__}"
+        if isinstance(value, type)
+        else value
+        for key, value in vars(loaded).items()
+    }
+    assert _typed(values) == _typed(written)
+    if config in MODELS and name == config.registry_name:
+        assert config.get_from_yaml() == loaded
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -136,7 +200,12 @@ def test_experiment_config_equals_the_composed_one(
 
 
 @pytest.mark.parametrize(
-    "config", [*ALGORITHM_CONFIGS, *{type(t.get_task()) for t in TASK_MEMBERS.values()}]
+    "config",
+    [
+        *ALGORITHM_CONFIGS,
+        *MODELS,
+        *{type(t.get_task()) for t in TASK_MEMBERS.values()},
+    ],
 )
 def test_configs_have_no_defaults_in_python(config: Any) -> None:
     for field in dataclasses.fields(getattr(config, "config_class", config)):
@@ -168,7 +237,7 @@ def test_numbers_mean_the_same_to_both_yaml_readers(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_is_loaded_from_a_path(name: str, tmp_path: Path) -> None:
-    written = {**_read("algorithm", name), "mixing_embed_dim": 7}
+    written = {**_read("algorithm", name), "td_lambda": 0.25}
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(written))
     assert vars(ALGORITHMS[name].get_from_yaml(str(path))) == written
@@ -199,10 +268,12 @@ def test_task_is_type_checked_without_a_warning(
 
 def test_registering_again_is_harmless() -> None:
     algorithms, tasks = dict(algorithm_config_registry), dict(task_config_registry)
+    models = dict(model_config_registry)
     remix_plugin.register()
     remix_plugin.register()
     assert algorithm_config_registry == algorithms
     assert task_config_registry == tasks
+    assert model_config_registry == models
 
 
 def test_algorithm_of_the_same_name_is_refused() -> None:
@@ -237,6 +308,21 @@ def test_task_of_the_same_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     )
     with pytest.raises(ValueError, match="'matrix_game/qtran' is already registered"):
         remix_plugin.register()
+
+
+def test_model_of_the_same_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(model_config_registry, "fused_gru", GruConfig)
+    with pytest.raises(ValueError, match="'fused_gru' is already registered"):
+        remix_plugin.register()
+    assert model_config_registry["fused_gru"] is GruConfig
+
+
+def test_models_have_the_sizes_of_their_sources() -> None:
+    theirs, ours = vars(GruConfig.get_from_yaml()), vars(FusedGruConfig.get_from_yaml())
+    for field in ("hidden_size", "n_layers", "bias", "mlp_num_cells"):
+        assert ours[field] == theirs[field]
+    assert ours["activation_class"] is theirs["mlp_activation_class"]
+    assert ours["encoder_num_cells"] == []
 
 
 def test_an_algorithm_of_the_users_own_is_registered(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
+from benchmarl.algorithms import EnsembleAlgorithmConfig
 from benchmarl.algorithms.common import Algorithm, AlgorithmConfig
 from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models.common import Model, ModelConfig
@@ -14,12 +16,15 @@ from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModule, TensorDictSequential
 from torchrl.data import Categorical, Composite, OneHot, ReplayBuffer, Unbounded
 from torchrl.envs import Transform
-from torchrl.modules import EGreedyModule, QMixer, QValueModule
-from torchrl.objectives import LossModule
+from torchrl.modules import EGreedyModule, QValueModule
+from torchrl.objectives import LossModule, ValueEstimators
 
+from remix_plugin.algorithms.burn_in import StoredStates
 from remix_plugin.configs import config_path
 from remix_plugin.data.prioritized import PrioritizedSampler
-from remix_plugin.modules.mixers import DeepQMixer, MixerState
+from remix_plugin.models.fused_gru import FusedGruConfig
+from remix_plugin.modules.mixers import MixerState
+from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.validation import check_choice, check_flag, check_number
 
 STATE = "mixer_state"
@@ -32,17 +37,23 @@ class ValueFactorisation(Algorithm):
     actions, the state that mixers condition on is the task's, or the group's
     observations side by side where a task has none. A subclass makes the loss.
 
+    With a recurrent model, or targets over several steps, replay holds rows of
+    consecutive steps (BenchMARL's ``has_rnn``): as many as an environment takes between
+    two iterations. Sizes of memory and batches, in frames, are then rounded up to rows.
+
     Args:
-        mixing_embed_dim (int): embedding size of the monotonic mixer, at least 1.
-        hypernet_layers (int): layers of its hypernetworks: 1 is TorchRL's ``QMixer``,
-            2 that of the Weighted QMIX code.
         double_q (bool): whether the online utilities choose the next action.
         delay_value (bool): whether targets come from delayed copies of the networks.
         loss_function (str): ``"l2"``, ``"l1"`` or ``"smooth_l1"``.
+        td_lambda (float): share of longer returns in targets, 0 (one-step) to 1.
+        burn_in (str): hidden state of recurrent models at the start of a row that
+            begins within an episode: ``"zero"``, or ``"stored"``, as it was at
+            collection.
         **kwargs: ``experiment``, as BenchMARL passes it.
 
     Raises:
-        ValueError: if the experiment's options or the task's action mask do not fit.
+        ValueError: if the experiment's options, its models or the task's action mask
+            do not fit.
         NotImplementedError: if a group's actions are not discrete.
     """
 
@@ -50,24 +61,80 @@ class ValueFactorisation(Algorithm):
 
     def __init__(
         self,
-        mixing_embed_dim: int,
-        hypernet_layers: int,
         double_q: bool,
         delay_value: bool,
         loss_function: str,
+        td_lambda: float,
+        burn_in: str,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.mixing_embed_dim = mixing_embed_dim
-        self.hypernet_layers = hypernet_layers
         self.double_q = double_q
         self.delay_value = delay_value
         self.loss_function = loss_function
+        self.td_lambda = td_lambda
+        self.burn_in = burn_in
+        self._stored_states: dict[str, StoredStates] = {}
         self._check_experiment()
+        # BenchMARL then keeps rows of steps together. Left alone it would do so for a
+        # recurrent critic_model that the algorithm has no use for, too.
+        self.has_rnn = td_lambda > 0 or self.model_config.is_rnn
+
+    @abstractmethod
+    def get_loss(
+        self, group: str, utilities: Model, options: dict[str, Any]
+    ) -> ValueFactorisationLoss:
+        """The loss of a group.
+
+        Args:
+            group (str): the group.
+            utilities (Model): the agents' utilities, of the policy.
+            options: keyword arguments of every ``ValueFactorisationLoss``.
+        """
+
+    def get_loss_keys(self, group: str) -> dict[str, NestedKey]:
+        """Entries of the loss that lie within the group, by name."""
+        return {
+            "action": (group, "action"),
+            "action_mask": (group, "action_mask"),
+            "action_value": (group, "action_value"),
+            "local_value": (group, "chosen_action_value"),
+            "priority": (group, "td_error"),
+        }
+
+    def get_agent_model_configs(self) -> list[ModelConfig]:
+        """Configs of the models that the loss runs agent by agent."""
+        return [self.model_config]
 
     #############################
     # Overridden abstract methods
     #############################
+
+    def _get_loss(
+        self, group: str, policy_for_loss: TensorDictModule, continuous: bool
+    ) -> tuple[LossModule, bool]:
+        one_hot = isinstance(self.action_spec[group, "action"], OneHot)
+        options = {
+            "state_network": self.get_state_network(group),
+            "action_space": "one-hot" if one_hot else "categorical",
+            "use_action_mask": self.action_mask_key(group) is not None,
+            "double_q": self.double_q,
+            "delay_value": self.delay_value,
+            "loss_function": self.loss_function,
+            "sequential": self.has_rnn,
+        }
+        loss = self.get_loss(group, policy_for_loss[0], options)
+        loss.set_keys(**self.get_loss_keys(group))
+        gamma = self.experiment_config.gamma
+        if self.td_lambda > 0:
+            loss.make_value_estimator(
+                ValueEstimators.TDLambda, gamma=gamma, lmbda=self.td_lambda
+            )
+        else:
+            loss.make_value_estimator(ValueEstimators.TD0, gamma=gamma)
+        if self.burn_in == "stored":
+            self._stored_states[group] = StoredStates(loss)
+        return loss, self.delay_value
 
     def _get_parameters(self, group: str, loss: LossModule) -> dict[str, Iterable]:
         return {"loss": [p for p in loss.parameters() if p.requires_grad]}
@@ -140,9 +207,12 @@ class ValueFactorisation(Algorithm):
         if ("next", "reward") not in batch.keys(True):
             batch.set(("next", "reward"), batch.get(("next", group, "reward")).mean(-2))
         # Values at the time of collection: stale, and larger than the observations.
-        return batch.exclude(
+        batch = batch.exclude(
             (group, "action_value"), (group, "chosen_action_value"), ("next", "info")
         )
+        if group in self._stored_states:
+            self._stored_states[group].store(batch)
+        return batch
 
     #####################
     # Custom new methods
@@ -163,26 +233,17 @@ class ValueFactorisation(Algorithm):
             out_keys=[STATE],
         )
 
-    def get_mixer(self, group: str) -> TensorDictModule:
-        """The monotonic mixer."""
-        mixer_class = QMixer if self.hypernet_layers == 1 else DeepQMixer
-        mixer = mixer_class(
-            state_shape=(self.state_size(group),),
-            mixing_embed_dim=self.mixing_embed_dim,
-            n_agents=len(self.group_map[group]),
-            device=self.device,
-        )
-        return TensorDictModule(
-            mixer,
-            in_keys=[(group, "chosen_action_value"), STATE],
-            out_keys=["chosen_action_value"],
-        )
-
     def get_utilities(self, group: str, model_config: ModelConfig, name: str) -> Model:
         """One value per action of each agent, from its own observation."""
-        n_agents = len(self.group_map[group])
         n_actions = self.action_spec[group, "action"].space.n
-        output = Composite({name: Unbounded((n_agents, n_actions))}, shape=(n_agents,))
+        return self.get_agent_network(group, model_config, name, n_actions)
+
+    def get_agent_network(
+        self, group: str, model_config: ModelConfig, name: str, size: int
+    ) -> Model:
+        """Writes ``name`` ``[*B, n, size]``, from each agent's own observation."""
+        n_agents = len(self.group_map[group])
+        output = Composite({name: Unbounded((n_agents, size))}, shape=(n_agents,))
         return model_config.get_model(
             input_spec=Composite(
                 {group: self.observation_spec[group].clone().to(self.device)}
@@ -197,22 +258,22 @@ class ValueFactorisation(Algorithm):
             action_spec=self.action_spec,
         )
 
-    def _state_specs(self, group: str) -> dict[NestedKey, tuple[int, ...]]:
-        """Entries that make up the mixers' state, with their shapes."""
-        if self.state_spec is not None:
-            return {
-                key: tuple(spec.shape)
-                for key, spec in self.state_spec.items(True, True)
-            }
-        observations = self.observation_spec[group].items(True, True)
+    def observation_specs(self, group: str) -> dict[NestedKey, torch.Size]:
+        """The observations of a group, with their shapes ``[n, ...]``."""
         return {
-            (group, *(key if isinstance(key, tuple) else (key,))): tuple(spec.shape)
-            for key, spec in observations
+            (group, *(key if isinstance(key, tuple) else (key,))): spec.shape
+            for key, spec in self.observation_spec[group].items(True, True)
         }
+
+    def _state_specs(self, group: str) -> dict[NestedKey, torch.Size]:
+        """Entries that make up the mixers' state, with their shapes."""
+        if self.state_spec is None:
+            return self.observation_specs(group)
+        return {key: spec.shape for key, spec in self.state_spec.items(True, True)}
 
     def state_size(self, group: str) -> int:
         """Length S of the state that mixers condition on."""
-        return sum(math.prod(shape) for shape in self._state_specs(group).values())
+        return sum(shape.numel() for shape in self._state_specs(group).values())
 
     def _check_experiment(self) -> None:
         """Refuse what would fail, or silently do something else, during training."""
@@ -223,6 +284,39 @@ class ValueFactorisation(Algorithm):
                 f"experiment.collect_with_grad=True is not allowed with {name}: it "
                 "must be False, as the algorithm learns from replay."
             )
+        self._check_models()
+        self._check_actions()
+
+    def _check_models(self) -> None:
+        recurrent = [
+            config for config in self.get_agent_model_configs() if config.is_rnn
+        ]
+        if recurrent and not self.model_config.is_rnn:
+            raise ValueError(
+                f"critic_model={recurrent[0].associated_class().__name__} with "
+                f"model={self.model_config.associated_class().__name__} is not "
+                "allowed: a recurrent critic_model needs a recurrent model, as "
+                "BenchMARL marks the starts of episodes only for that."
+            )
+        ensemble = isinstance(self.experiment.algorithm_config, EnsembleAlgorithmConfig)
+        if self.td_lambda > 0 and ensemble and not self.model_config.is_rnn:
+            raise ValueError(
+                f"td_lambda={self.td_lambda} is not allowed inside an ensemble with a "
+                "model that is not recurrent: its replay holds single steps, so "
+                "td_lambda must be 0."
+            )
+        if self.burn_in == "stored":
+            for config in recurrent or [self.model_config]:
+                if not isinstance(config, FusedGruConfig):
+                    raise ValueError(
+                        "burn_in='stored' is not allowed with a model of class "
+                        f"{config.associated_class().__name__}: it must be 'zero', or "
+                        "recurrent models must be model=layers/fused_gru, which start "
+                        "from a given hidden state."
+                    )
+
+    def _check_actions(self) -> None:
+        name = type(self).__name__
         available = self.experiment.test_env.full_observation_spec.keys(True, True)
         for group in self.group_map:
             spec = self.action_spec[group, "action"]
@@ -250,19 +344,19 @@ class ValueFactorisationConfig(AlgorithmConfig):
         ValueError: if a value is out of range.
     """
 
-    mixing_embed_dim: int
-    hypernet_layers: int
     double_q: bool
     delay_value: bool
     loss_function: str
+    td_lambda: float
+    burn_in: str
 
     def __post_init__(self) -> None:
         """Validate the shared options."""
-        check_number("mixing_embed_dim", self.mixing_embed_dim, low=1, integer=True)
-        check_choice("hypernet_layers", self.hypernet_layers, (1, 2))
         check_flag("double_q", self.double_q)
         check_flag("delay_value", self.delay_value)
         check_choice("loss_function", self.loss_function, ("l1", "l2", "smooth_l1"))
+        check_number("td_lambda", self.td_lambda, low=0, high=1)
+        check_choice("burn_in", self.burn_in, ("stored", "zero"))
 
     @classmethod
     def get_from_yaml(cls, path: str | None = None) -> ValueFactorisationConfig:

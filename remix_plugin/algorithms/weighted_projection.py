@@ -6,14 +6,14 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarl.models.common import Model, ModelConfig
+from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
-from torchrl.data import OneHot
-from torchrl.objectives import LossModule, ValueEstimators
 
-from remix_plugin.algorithms.common import (
-    STATE,
-    ValueFactorisation,
-    ValueFactorisationConfig,
+from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.monotonic import (
+    MonotonicFactorisation,
+    MonotonicFactorisationConfig,
 )
 from remix_plugin.modules.mixers import UnrestrictedMixer
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
@@ -21,7 +21,7 @@ from remix_plugin.validation import check_number
 from remix_plugin.weighting.base import Weighting
 
 
-class WeightedProjection(ValueFactorisation):
+class WeightedProjection(MonotonicFactorisation):
     """A monotonic value, trained by weighted projection of an unrestricted one.
 
     The parts of ``WeightedProjectionLoss``, made of what BenchMARL hands over; the
@@ -31,16 +31,12 @@ class WeightedProjection(ValueFactorisation):
     Args:
         unrestricted_embed_dim (int): units of each hidden layer of the unrestricted
             mixer, at least 1.
-        **kwargs: as :class:`~.common.ValueFactorisation`.
-
-    Raises:
-        ValueError: if ``critic_model`` is recurrent and ``model`` is not.
+        **kwargs: as :class:`~.monotonic.MonotonicFactorisation`.
     """
 
     def __init__(self, unrestricted_embed_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.unrestricted_embed_dim = unrestricted_embed_dim
-        self._check_models()
 
     @abstractmethod
     def get_weighting(self, group: str) -> Weighting:
@@ -66,49 +62,34 @@ class WeightedProjection(ValueFactorisation):
             out_keys=["unrestricted_chosen_value"],
         )
 
-    def _get_loss(
-        self, group: str, policy_for_loss: TensorDictModule, continuous: bool
-    ) -> tuple[LossModule, bool]:
-        one_hot = isinstance(self.action_spec[group, "action"], OneHot)
-        loss = WeightedProjectionLoss(
-            policy_for_loss[0],
+    def get_loss(
+        self, group: str, utilities: Model, options: dict[str, Any]
+    ) -> WeightedProjectionLoss:
+        """The weighted projection of the unrestricted value."""
+        return WeightedProjectionLoss(
+            utilities,
             self.get_mixer(group),
             self.get_unrestricted_value_network(group),
             self.get_unrestricted_mixer(group),
             self.get_weighting(group),
-            state_network=self.get_state_network(group),
-            action_space="one-hot" if one_hot else "categorical",
-            use_action_mask=self.action_mask_key(group) is not None,
-            double_q=self.double_q,
-            delay_value=self.delay_value,
-            loss_function=self.loss_function,
+            **options,
         )
-        loss.set_keys(
-            action=(group, "action"),
-            action_mask=(group, "action_mask"),
-            action_value=(group, "action_value"),
-            local_value=(group, "chosen_action_value"),
-            unrestricted_action_value=(group, "unrestricted_action_value"),
-            unrestricted_local_value=(group, "unrestricted_chosen_value"),
-            priority=(group, "td_error"),
-        )
-        loss.make_value_estimator(
-            ValueEstimators.TD0, gamma=self.experiment_config.gamma
-        )
-        return loss, self.delay_value
 
-    def _check_models(self) -> None:
-        if self.critic_model_config.is_rnn and not self.model_config.is_rnn:
-            raise ValueError(
-                f"critic_model={self.critic_model_config.associated_class().__name__} "
-                f"with model={self.model_config.associated_class().__name__} is not "
-                "allowed: a recurrent critic_model needs a recurrent model, as "
-                "BenchMARL marks the starts of episodes only for that."
-            )
+    def get_loss_keys(self, group: str) -> dict[str, NestedKey]:
+        """Entries of the loss that lie within the group, by name."""
+        return {
+            **super().get_loss_keys(group),
+            "unrestricted_action_value": (group, "unrestricted_action_value"),
+            "unrestricted_local_value": (group, "unrestricted_chosen_value"),
+        }
+
+    def get_agent_model_configs(self) -> list[ModelConfig]:
+        """Configs of the models that the loss runs agent by agent."""
+        return [self.model_config, self.critic_model_config]
 
 
 @dataclass
-class WeightedProjectionConfig(ValueFactorisationConfig):
+class WeightedProjectionConfig(MonotonicFactorisationConfig):
     """Options that ReMIX, OW-QMIX and CW-QMIX share, see :class:`WeightedProjection`.
 
     Raises:

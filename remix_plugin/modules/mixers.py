@@ -1,10 +1,12 @@
-"""Mixers of agents' utilities in TorchRL's interface, and the gradient of one.
+"""Mixers of agents' utilities in TorchRL's interface, and what mixers are built of.
 
-Shapes: ``*B`` any batch, n agents, S state size, E embedding size.
+Shapes: ``*B`` any batch, n agents, S state size, F features of one agent, E embedding
+size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -100,12 +102,34 @@ class MixerState(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """``[*B, S]``."""
-        flat = [
-            (x.flatten(-ndim) if ndim else x.unsqueeze(-1)).float()
-            for x, ndim in zip(inputs, self.feature_ndims, strict=True)
-        ]
-        # QMixer takes a view of its state.
-        return flat[0].contiguous() if len(flat) == 1 else torch.cat(flat, dim=-1)
+        return _side_by_side(inputs, self.feature_ndims)
+
+
+class AgentFeatures(nn.Module):
+    """What each agent sees: its observation leaves, flattened, side by side.
+
+    Args:
+        feature_ndims (tuple of int): for each input, its trailing dimensions that are
+            neither batch nor agents; 0 is one number per agent.
+    """
+
+    def __init__(self, feature_ndims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.feature_ndims = feature_ndims
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """``[*B, n, F]`` of inputs ``[*B, n, ...]``."""
+        return _side_by_side(inputs, self.feature_ndims)
+
+
+def _side_by_side(inputs: Sequence[Tensor], feature_ndims: Sequence[int]) -> Tensor:
+    """The last dimensions of each input as one, in float, concatenated."""
+    flat = [
+        (x.flatten(-ndim) if ndim else x.unsqueeze(-1)).float()
+        for x, ndim in zip(inputs, feature_ndims, strict=True)
+    ]
+    # QMixer takes a view of its state.
+    return flat[0].contiguous() if len(flat) == 1 else torch.cat(flat, dim=-1)
 
 
 def mixer_gradient(value: Tensor, utilities: Tensor) -> Tensor:

@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from tensordict import NestedKey, TensorDictBase, unravel_key
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 from torchrl.objectives import LossModule, ValueEstimators, distance_loss
 from torchrl.objectives.utils import default_value_kwargs
-from torchrl.objectives.value import TD0Estimator
+from torchrl.objectives.value import TD0Estimator, TDLambdaEstimator
 
+from remix_plugin.objectives.functional import greedy_actions
+from remix_plugin.objectives.passes import SequencePasses, TransitionPasses
+from remix_plugin.objectives.sequences import episode_ends, unpack_rows
 from remix_plugin.validation import check_choice
 
 
 class ValueFactorisationLoss(LossModule):
     """Keys, inputs, masks, targets and priorities of a factorised joint value.
 
-    A subclass holds networks by ``convert_to_functional``, names them in
-    :meth:`_networks_in_use` and implements ``forward``.
+    A subclass holds networks by ``convert_to_functional``, names those of the agents in
+    :meth:`_agent_networks` and all others in :meth:`_joint_networks`, and implements
+    ``forward``.
+
+    Batches are transitions in any order ``[*B]``, or, with ``sequential``, rows of
+    consecutive steps ``[B, T]`` that may hold several episodes and begin and end within
+    one. Recurrent networks need rows: their values of every observation, the last of
+    an episode included, then have the memory of the history in the row that leads to
+    it, across no start of an episode (see :class:`~.passes.SequencePasses`). A row
+    that begins within an episode starts from the hidden state that the batch holds for
+    it, or from zero where it holds none.
 
     Prioritised replay: the squared TD error is written as priority, and means over a
     batch are weighted with the importance weights of the sampler, normalised by their
     sum, as in TorchRL's ``DQNLoss``.
 
-    With a recurrent model the values of next states are unrolled over ``"next"`` from
-    a zero state at the start of each row and episode: they lack the memory of the very
-    first observation, an error that fades as the episode goes on.
-
     Keyword Args:
         state_network (TensorDictModule, optional): run on a batch and on its
-            ``"next"`` before the mixers, to write the state that they read.
+            ``"next"`` before the mixers, to write what they read besides utilities.
         action_space (str): ``"categorical"`` for indices, or ``"one-hot"``.
         use_action_mask (bool): whether the batch holds a mask of available actions.
+        double_q (bool): whether the online utilities choose the next joint action,
+            rather than their target copy.
         delay_value (bool): whether target networks are copies, to be updated by a
             ``TargetNetUpdater``, rather than the online networks.
         loss_function (str): ``"l2"``, ``"l1"`` or ``"smooth_l1"``.
+        sequential (bool): whether batches are rows of consecutive steps.
 
     Raises:
-        ValueError: if ``action_space`` or ``loss_function`` is unknown.
+        ValueError: if ``action_space`` or ``loss_function`` is unknown. When called:
+            if ``sequential`` is set and the batch is not ``[B, T]``, or if it is not
+            set and a network is recurrent.
         KeyError: when called, if the batch lacks the action mask.
     """
 
@@ -57,10 +72,13 @@ class ValueFactorisationLoss(LossModule):
             priority (NestedKey): squared TD error of ``Q_tot``, written,
                 ``[*B, 1]``, or ``[*B, n, 1]`` where the entry above it has agents.
             priority_weight (NestedKey): importance weights of prioritised replay.
-            valid (NestedKey): false for padding, which must be finite, bool
-                ``[*B]``; all count where absent. TorchRL's ``split_trajectories``
-                writes it.
-            is_init (NestedKey): starts of episodes, for recurrent models.
+            valid (NestedKey): false for padding, which must be finite and, in rows,
+                at their end, bool ``[*B]``; all count where absent. TorchRL's
+                ``split_trajectories`` writes it.
+            is_init (NestedKey): starts of episodes, bool ``[B, T, 1]``, read by
+                recurrent networks.
+            initial_state (NestedKey): hidden state of the utilities at the start of
+                each row, as :func:`~.sequences.pack_rows` leaves it; zero where absent.
             reward (NestedKey): team reward ``[*B, 1]``, under ``"next"``.
             done (NestedKey): bool ``[*B, 1]``, under ``"next"``.
             terminated (NestedKey): bool ``[*B, 1]``, under ``"next"``.
@@ -75,6 +93,7 @@ class ValueFactorisationLoss(LossModule):
         priority_weight: NestedKey = "priority_weight"
         valid: NestedKey = ("collector", "mask")
         is_init: NestedKey = "is_init"
+        initial_state: NestedKey = "initial_state"
         reward: NestedKey = "reward"
         done: NestedKey = "done"
         terminated: NestedKey = "terminated"
@@ -86,11 +105,13 @@ class ValueFactorisationLoss(LossModule):
     def __init__(
         self,
         *,
-        state_network: TensorDictModule | None,
-        action_space: str,
-        use_action_mask: bool,
-        delay_value: bool,
-        loss_function: str,
+        state_network: TensorDictModule | None = None,
+        action_space: str = "categorical",
+        use_action_mask: bool = True,
+        double_q: bool = True,
+        delay_value: bool = True,
+        loss_function: str = "l2",
+        sequential: bool = False,
     ) -> None:
         super().__init__()
         check_choice("action_space", action_space, ("categorical", "one-hot"))
@@ -98,8 +119,10 @@ class ValueFactorisationLoss(LossModule):
         self.state_network = state_network
         self.action_space = action_space
         self.use_action_mask = use_action_mask
+        self.double_q = double_q
         self.delay_value = delay_value
         self.loss_function = loss_function
+        self.sequential = sequential
 
     @property
     def in_keys(self) -> list[NestedKey]:
@@ -109,10 +132,11 @@ class ValueFactorisationLoss(LossModule):
         if self.use_action_mask:
             observed.append(keys.action_mask)
         outcome = [keys.reward, keys.done, keys.terminated]
+        following = [key for key in [*observed, *outcome] if key != keys.is_init]
         return [
             keys.action,
             *observed,
-            *(unravel_key(("next", key)) for key in [*observed, *outcome]),
+            *(unravel_key(("next", key)) for key in following),
         ]
 
     def make_value_estimator(
@@ -121,21 +145,38 @@ class ValueFactorisationLoss(LossModule):
         """Set how targets are made of rewards and next values.
 
         Args:
-            value_type (ValueEstimators, optional): ``TD0``, one-step targets.
-            **hyperparams: ``gamma`` (float), the discount factor, 0.99 by default.
+            value_type (ValueEstimators, optional): ``TD0``, one-step targets, or
+                ``TDLambda``, which mixes targets of all lengths within an episode.
+            **hyperparams: ``gamma`` (float), the discount factor, 0.99 by default; for
+                ``TDLambda`` also ``lmbda`` (float), 0.95 by default.
 
         Raises:
             NotImplementedError: if ``value_type`` is another.
+            ValueError: if it is ``TDLambda`` and batches are not ``sequential``.
         """
         value_type = value_type or self.default_value_estimator
-        if value_type is not ValueEstimators.TD0:
+        if value_type not in (ValueEstimators.TD0, ValueEstimators.TDLambda):
             raise NotImplementedError(
                 f"{type(self).__name__} has no targets of type {value_type}: use "
-                f"{ValueEstimators.TD0}."
+                f"{ValueEstimators.TD0} or {ValueEstimators.TDLambda}."
+            )
+        hyperparams = {**default_value_kwargs(value_type), **hyperparams}
+        if value_type is ValueEstimators.TD0:
+            estimator = TD0Estimator(value_network=None, **hyperparams)
+        elif self.sequential:
+            # The vectorised estimator drops small powers of gamma * lmbda, and fails
+            # where all are small.
+            estimator = TDLambdaEstimator(
+                value_network=None, vectorized=False, **hyperparams
+            )
+        else:
+            raise ValueError(
+                f"{value_type} with sequential=False is not allowed: transitions in "
+                "any order have one-step targets only. Make the loss with "
+                f"sequential=True, for rows of steps, or use {ValueEstimators.TD0}."
             )
         self.value_type = value_type
-        hyperparams = {**default_value_kwargs(value_type), **hyperparams}
-        self._value_estimator = TD0Estimator(value_network=None, **hyperparams)
+        self._value_estimator = estimator
         self._forward_value_estimator_keys()
 
     def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
@@ -146,17 +187,59 @@ class ValueFactorisationLoss(LossModule):
                 terminated=self.tensor_keys.terminated,
             )
 
-    def _networks_in_use(self) -> list[TensorDictModule]:
-        """Networks that read the batch, in the order in which they run."""
+    @torch.no_grad()
+    def hidden_states(
+        self, tensordict: TensorDictBase, starts: Mapping[str, Tensor]
+    ) -> tuple[dict[NestedKey, Tensor], dict[str, Tensor]]:
+        """Hidden states of recurrent networks before and after rows.
+
+        Args:
+            tensordict (TensorDictBase): rows of steps ``[B, T]``.
+            starts: states before, by network; zero where absent.
+
+        Returns:
+            tuple: states before each row ``[B, *hidden_shape]`` by the entry that the
+            loss reads them from, and states after it by network. Both hold only
+            networks with a ``hidden_state_name`` and a ``hidden_shape``.
+        """
+        before, after = {}, {}
+        rows, steps = tensordict.shape
+        for name, key in self._agent_networks().items():
+            network = getattr(self, name)
+            if key is None or not hasattr(network, "hidden_shape"):
+                continue
+            shape = (rows, *network.hidden_shape)
+            start = starts.get(name)
+            if start is None:
+                start = torch.zeros(shape, device=tensordict.device)
+            inputs = tensordict.select(*network.in_keys, strict=False)
+            given = start.unsqueeze(1).expand(rows, steps, *shape[1:])
+            inputs.set(network.hidden_state_name, given)
+            result = self._run(name, inputs)
+            end = unravel_key(("next", network.hidden_state_name))
+            before[key], after[name] = start, result.get(end)[:, -1].clone()
+        return before, after
+
+    def _agent_networks(self) -> dict[str, NestedKey | None]:
+        """Names of the networks that read observations agent by agent.
+
+        With the entry that holds the hidden state at the start of each row, if any.
+        """
+        raise NotImplementedError
+
+    def _joint_networks(self) -> list[str]:
+        """Names of the networks that read what those and the state network write."""
         raise NotImplementedError
 
     def _network_in_keys(self) -> list[NestedKey]:
-        """Entries of the batch that the networks read, hidden states included."""
-        networks = self._networks_in_use()
+        """Entries of the batch that the networks read."""
+        names = [*self._agent_networks(), *self._joint_networks()]
+        networks = [getattr(self, name) for name in names]
         if self.state_network is not None:
             networks = [self.state_network, *networks]
         read = dict.fromkeys(key for net in networks for key in net.in_keys)
-        return [key for key in read if key not in self._computed_keys()]
+        left = self._computed_keys()
+        return [key for key in read if key not in left and not _is_memory(key)]
 
     def _computed_keys(self) -> set[NestedKey]:
         """Entries that the loss computes between two networks."""
@@ -165,18 +248,72 @@ class ValueFactorisationLoss(LossModule):
 
     def _inputs(self, tensordict: TensorDictBase) -> TensorDictBase:
         """A shallow copy with what the networks read and the mixers' state."""
-        # Not strict: hidden states are left out of replay, models then start from 0.
+        # Not strict: what lacks in "next" are the starts of episodes.
         inputs = tensordict.select(*self._network_in_keys(), strict=False)
         return inputs if self.state_network is None else self.state_network(inputs)
 
-    def _next_inputs(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """The same of what follows each step."""
-        following = tensordict.get("next")
-        is_init = tensordict.get(self.tensor_keys.is_init, None)
-        if is_init is not None:
-            # Under "next" it is False throughout: memory would cross episodes.
-            following = following.copy().set(self.tensor_keys.is_init, is_init)
-        return self._inputs(following)
+    def _passes(self, tensordict: TensorDictBase) -> TransitionPasses:
+        """What runs the agents' networks on a batch; differentiable if grad is on."""
+        names = self._agent_networks()
+        read = dict.fromkeys(key for n in names for key in getattr(self, n).in_keys)
+        is_init = self.tensor_keys.is_init
+        current = self._inputs(tensordict)
+        following = self._inputs(tensordict.get("next"))
+        if not self.sequential:
+            if is_init in read:
+                raise ValueError(
+                    f"sequential=False with networks that read {is_init!r} is not "
+                    "allowed: recurrent networks need rows of steps."
+                )
+            return TransitionPasses(self._run, current, following)
+        if tensordict.ndim != 2:
+            raise ValueError(
+                f"A batch of shape {tuple(tensordict.shape)} is not allowed with "
+                "sequential=True: it must be [rows, steps]."
+            )
+        return SequencePasses(
+            self._run,
+            current,
+            following,
+            keys=[key for key in read if not _is_memory(key)],
+            ends=self._ends(tensordict),
+            is_init_key=is_init,
+            initial_states=self._initial_states(tensordict),
+        )
+
+    def _initial_states(
+        self, tensordict: TensorDictBase
+    ) -> Mapping[str, tuple[NestedKey, Tensor]]:
+        """For each network that does not start from zero, its entry and its state."""
+        states = {}
+        for name, key in self._agent_networks().items():
+            packed = None if key is None else tensordict.get(key, None)
+            if packed is not None:
+                network = getattr(self, name)
+                state = unpack_rows(packed, network.hidden_shape)
+                states[name] = (network.hidden_state_name, state)
+        return states
+
+    def _ends(self, tensordict: TensorDictBase) -> Tensor:
+        """Where rows ``[B, T]`` do not go on with what was observed last."""
+        keys = self.tensor_keys
+        return episode_ends(
+            tensordict.get(unravel_key(("next", keys.done))),
+            tensordict.get(keys.is_init, None),
+            self._valid(tensordict),
+        )
+
+    @torch.no_grad()
+    def _value_target(self, tensordict: TensorDictBase, next_value: Tensor) -> Tensor:
+        """Regression target of rewards and next values ``[*B, 1]``."""
+        if self.value_type is ValueEstimators.TDLambda:
+            keys = self.tensor_keys
+            read = (keys.reward, keys.done, keys.terminated)
+            outcome = tensordict.select(*(unravel_key(("next", key)) for key in read))
+            # Targets are cut at padding too.
+            done = unravel_key(("next", keys.done))
+            tensordict = outcome.set(done, self._ends(tensordict))
+        return self.value_estimator.value_estimate(tensordict, next_value=next_value)
 
     def _run(
         self, name: str, tensordict: TensorDictBase, target: bool = False
@@ -186,6 +323,18 @@ class ValueFactorisationLoss(LossModule):
         prefix = "target_" if target else ""
         with getattr(self, f"{prefix}{name}_params").to_module(network):
             return network(tensordict)
+
+    def _greedy_next(
+        self, tensordict: TensorDictBase, passes: TransitionPasses
+    ) -> Tensor:
+        """Index ``[*B, n]`` of the greedy joint action after each step."""
+        mask = self._action_mask(tensordict, root="next")
+        utilities = passes.after(
+            "local_value_network",
+            self.tensor_keys.action_value,
+            target=not self.double_q,
+        )
+        return greedy_actions(utilities, mask)
 
     def _action_mask(
         self, tensordict: TensorDictBase, root: str | None = None
@@ -227,3 +376,8 @@ class ValueFactorisationLoss(LossModule):
 
     def _distance(self, value: Tensor, target: Tensor) -> Tensor:
         return distance_loss(value, target, self.loss_function)
+
+
+def _is_memory(key: NestedKey) -> bool:
+    """Whether an entry holds a hidden state, which replay leaves out."""
+    return (key if isinstance(key, str) else key[-1]).startswith("_")

@@ -6,7 +6,7 @@ Shapes: ``*B`` any batch, n agents, A actions.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def action_index(action: Tensor, action_space: str) -> Tensor:
@@ -38,6 +38,16 @@ def fill_unavailable(action_value: Tensor, action_mask: Tensor | None) -> Tensor
 def greedy_actions(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
     """Index ``[*B, n]`` of each agent's best available action."""
     return fill_unavailable(action_value, action_mask).argmax(-1)
+
+
+def greedy_values(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
+    """Value ``[*B, n, 1]`` of each agent's best available action."""
+    return fill_unavailable(action_value, action_mask).amax(-1, keepdim=True)
+
+
+def one_hot_actions(index: Tensor, like: Tensor) -> Tensor:
+    """Actions ``index`` ``[*B, n]`` as vectors of the length and type of ``like``'s."""
+    return nn.functional.one_hot(index, like.shape[-1]).to(like.dtype)
 
 
 def boltzmann_probability(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
@@ -19,6 +20,7 @@ from remix_plugin.objectives.functional import (
     greedy_actions,
     weighted_mean,
 )
+from remix_plugin.objectives.passes import TransitionPasses
 from remix_plugin.weighting.base import WEIGHT, Weighting
 
 
@@ -57,19 +59,11 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
         weighting (Weighting or TensorDictModule): writes ``projection_weight``.
 
     Keyword Args:
-        state_network (TensorDictModule, optional): run before the mixers on a batch
-            and on its ``"next"``, to write the state that they read.
-        action_space (str): ``"categorical"`` for indices, or ``"one-hot"``.
-        use_action_mask (bool): whether the batch holds a mask of available actions.
-        double_q (bool): whether the online utilities choose ``u'``, rather than their
-            target copy.
-        delay_value (bool): whether target networks are copies, to be updated by a
-            ``TargetNetUpdater``, rather than the online networks.
-        loss_function (str): ``"l2"``, ``"l1"`` or ``"smooth_l1"``.
+        **kwargs: as :class:`~.common.ValueFactorisationLoss`.
 
     Raises:
-        ValueError: if ``action_space`` or ``loss_function`` is unknown. When called:
-            if the weighting returns another shape than ``[*B, 1]``.
+        ValueError: as the base class; when called, if the weighting returns another
+            shape than ``[*B, 1]``.
         KeyError: when called, if the batch lacks the action mask or an entry that the
             weighting reads.
     """
@@ -83,12 +77,15 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
                 value, ``[*B, n, A]``.
             unrestricted_local_value (NestedKey): those of chosen actions.
             unrestricted_global_value (NestedKey): ``Q_star``, ``[*B, 1]``.
+            unrestricted_initial_state (NestedKey): hidden state of the unrestricted
+                utilities at the start of each row, see ``initial_state``.
             projection_weight (NestedKey): weights, written, ``[*B, 1]``.
         """
 
         unrestricted_action_value: NestedKey = ("agents", "unrestricted_action_value")
         unrestricted_local_value: NestedKey = ("agents", "unrestricted_chosen_value")
         unrestricted_global_value: NestedKey = "unrestricted_chosen_value"
+        unrestricted_initial_state: NestedKey = "unrestricted_initial_state"
         projection_weight: NestedKey = WEIGHT
 
     tensor_keys: _AcceptedKeys
@@ -122,41 +119,31 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
         unrestricted_value_network: TensorDictModule,
         unrestricted_mixer_network: TensorDictModule,
         weighting: Weighting | TensorDictModuleBase,
-        *,
-        state_network: TensorDictModule | None = None,
-        action_space: str = "categorical",
-        use_action_mask: bool = True,
-        double_q: bool = True,
-        delay_value: bool = True,
-        loss_function: str = "l2",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            state_network=state_network,
-            action_space=action_space,
-            use_action_mask=use_action_mask,
-            delay_value=delay_value,
-            loss_function=loss_function,
-        )
+        super().__init__(**kwargs)
         for name, network in (
             ("local_value_network", local_value_network),
             ("mixer_network", mixer_network),
             ("unrestricted_value_network", unrestricted_value_network),
             ("unrestricted_mixer_network", unrestricted_mixer_network),
         ):
-            self.convert_to_functional(network, name, create_target_params=delay_value)
+            self.convert_to_functional(
+                network, name, create_target_params=self.delay_value
+            )
         self.weighting = weighting
-        self.double_q = double_q
 
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
         """Loss of a batch ``[*B]``."""
         keys = self.tensor_keys
         action = action_index(tensordict.get(keys.action), self.action_space)
         mask = self._action_mask(tensordict)
-        batch = self._inputs(tensordict)
-        utilities = self._utilities(batch)
-        value, gradient = self._mix(batch, gather_actions(utilities, action))
-        unrestricted = self._unrestricted_value(batch, action)
-        target = self._target(tensordict)
+        passes = self._passes(tensordict)
+        utilities = passes.now("local_value_network", keys.action_value)
+        value, gradient = self._mix(passes.current, gather_actions(utilities, action))
+        offer = passes.now("unrestricted_value_network", keys.unrestricted_action_value)
+        unrestricted = self._unrestricted_value(passes.current, offer, action)
+        target = self._target(tensordict, passes)
         valid = self._valid(tensordict)
 
         known = utilities.detach()
@@ -170,7 +157,14 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
                 -1, keepdim=True
             ),
             "greedy_target_value": lambda: self._unrestricted_value(
-                batch, greedy_actions(known, mask), target=True
+                passes.current,
+                passes.now(
+                    "unrestricted_value_network",
+                    keys.unrestricted_action_value,
+                    target=True,
+                ),
+                greedy_actions(known, mask),
+                target=True,
             ),
             "valid": lambda: (
                 torch.ones_like(value, dtype=torch.bool) if valid is None else valid
@@ -195,21 +189,18 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
             }
         )
 
-    def _networks_in_use(self) -> list[TensorDictModule]:
-        return [
-            self.local_value_network,
-            self.mixer_network,
-            self.unrestricted_value_network,
-            self.unrestricted_mixer_network,
-        ]
+    def _agent_networks(self) -> dict[str, NestedKey | None]:
+        keys = self.tensor_keys
+        return {
+            "local_value_network": keys.initial_state,
+            "unrestricted_value_network": keys.unrestricted_initial_state,
+        }
+
+    def _joint_networks(self) -> list[str]:
+        return ["mixer_network", "unrestricted_mixer_network"]
 
     def _computed_keys(self) -> set[NestedKey]:
         return {*super()._computed_keys(), self.tensor_keys.unrestricted_local_value}
-
-    def _utilities(self, batch: TensorDictBase, target: bool = False) -> Tensor:
-        """Utilities of all actions, masked or not, ``[*B, n, A]``."""
-        result = self._run("local_value_network", batch, target)
-        return result.get(self.tensor_keys.action_value)
 
     def _mix(self, batch: TensorDictBase, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """``Q_tot`` ``[*B, 1]`` and its gradient in each utility ``[*B, n, 1]``."""
@@ -224,26 +215,34 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
         return (value if differentiated else value.detach()), gradient
 
     def _unrestricted_value(
-        self, batch: TensorDictBase, index: Tensor, target: bool = False
+        self,
+        batch: TensorDictBase,
+        utilities: Tensor,
+        index: Tensor,
+        target: bool = False,
     ) -> Tensor:
         """``Q_star`` of the actions ``index`` ``[*B, n]``, ``[*B, 1]``."""
         keys = self.tensor_keys
         with torch.set_grad_enabled(torch.is_grad_enabled() and not target):
-            result = self._run("unrestricted_value_network", batch, target)
-            chosen = gather_actions(result.get(keys.unrestricted_action_value), index)
+            chosen = gather_actions(utilities, index)
             batch.set(keys.unrestricted_local_value, chosen)
             mixed = self._run("unrestricted_mixer_network", batch, target)
             return mixed.get(keys.unrestricted_global_value)
 
     @torch.no_grad()
-    def _target(self, tensordict: TensorDictBase) -> Tensor:
+    def _target(self, tensordict: TensorDictBase, passes: TransitionPasses) -> Tensor:
         """Regression target ``y``, ``[*B, 1]``."""
-        following = self._next_inputs(tensordict)
-        mask = self._action_mask(tensordict, root="next")
-        utilities = self._utilities(following, target=not self.double_q)
-        greedy = greedy_actions(utilities, mask)
-        next_value = self._unrestricted_value(following, greedy, target=True)
-        return self.value_estimator.value_estimate(tensordict, next_value=next_value)
+        next_value = self._unrestricted_value(
+            passes.following,
+            passes.after(
+                "unrestricted_value_network",
+                self.tensor_keys.unrestricted_action_value,
+                target=True,
+            ),
+            self._greedy_next(tensordict, passes),
+            target=True,
+        )
+        return self._value_target(tensordict, next_value)
 
     @torch.no_grad()
     def _weight(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 # Okabe and Ito's palette, told apart by the colour-blind.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Beyond as many algorithms as there are colours.
+LINES = ("-", "--", ":")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Curve:
         frames (tuple of int): collected frames at each evaluation.
         returns (tuple of float): mean episode return at each evaluation.
         n_episodes (int): episodes of the last evaluation.
+        seconds (float, optional): what the run took, evaluations included; None where
+            no csv logger wrote it.
     """
 
     environment: str
@@ -36,6 +41,7 @@ class Curve:
     frames: tuple[int, ...]
     returns: tuple[float, ...]
     n_episodes: int
+    seconds: float | None = None
 
 
 def read_curves(folder: str | Path) -> list[Curve]:
@@ -91,9 +97,18 @@ def _read_file(file: Path) -> list[Curve]:
                         frames=tuple(step["step_count"] for step in steps),
                         returns=tuple(float(np.mean(s["return"])) for s in steps),
                         n_episodes=len(steps[-1]["return"]),
+                        seconds=_seconds(file),
                     )
                     curves.append(curve)
     return curves
+
+
+def _seconds(file: Path) -> float | None:
+    """What BenchMARL's csv logger says of the time of the run beside a result file."""
+    timers = list(file.parent.rglob("timers_total_time.csv"))
+    if len(timers) != 1:
+        return None
+    return float(timers[0].read_text().split()[-1].split(",")[-1])
 
 
 def plot_curves(curves: list[Curve]) -> Figure:
@@ -121,12 +136,7 @@ def plot_curves(curves: list[Curve]) -> Figure:
                 if (c.environment, c.task) == task and c.algorithm == algorithm
             ]
             if chosen:
-                _draw(
-                    axis,
-                    chosen,
-                    COLORS[number % len(COLORS)],
-                    MARKERS[number % len(MARKERS)],
-                )
+                _draw(axis, chosen, _style(number))
         axis.set_title("/".join(task))
         axis.set_xlabel("frames (environment steps)")
         axis.set_ylabel("mean return of greedy episodes")
@@ -136,13 +146,24 @@ def plot_curves(curves: list[Curve]) -> Figure:
     return figure
 
 
-def _draw(axis: plt.Axes, curves: list[Curve], color: str, marker: str) -> None:
+def _style(number: int) -> dict[str, Any]:
+    """Colour, marker and line, different for each of the first 21 algorithms."""
+    lines, number = divmod(number, len(COLORS))
+    return {
+        "color": COLORS[number],
+        "marker": MARKERS[number],
+        "linestyle": LINES[lines % len(LINES)],
+    }
+
+
+def _draw(axis: plt.Axes, curves: list[Curve], style: dict[str, Any]) -> None:
     seeds = ", ".join(str(c.seed) for c in curves)
     label = f"{curves[0].algorithm} (seed{'s' * (len(curves) > 1)} {seeds})"
     if len(curves) > 1:
         for curve in curves:
+            color = style["color"]
             axis.plot(curve.frames, curve.returns, color=color, alpha=0.35, lw=1)
     shared = sorted(set.intersection(*(set(c.frames) for c in curves)))
     at = [dict(zip(c.frames, c.returns, strict=True)) for c in curves]
     mean = [float(np.mean([run[frame] for run in at])) for frame in shared]
-    axis.plot(shared, mean, color=color, marker=marker, ms=4, lw=2, label=label)
+    axis.plot(shared, mean, ms=4, lw=2, label=label, **style)

@@ -11,20 +11,33 @@ from benchmarl.algorithms.common import AlgorithmConfig
 from hydra.errors import ConfigCompositionException
 from refusals import FromHydra, is_empty, write_yaml
 
+from remix_plugin.algorithms.qatten import QattenConfig
+from remix_plugin.algorithms.qplex import QplexConfig
+from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.remix import RemixConfig
-from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
+from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+QATTEN_SIZES = ("n_heads", "embed_dim", "query_dim", "head_dim", "constant_dim")
 TERMS = "'bellman_error', 'value_underestimation', 'mixer_gradient', 'on_policyness'"
 
 # Field, value, and what the message says besides them.
 SHARED_RANGES = [
+    ("loss_function", "l3", "one of 'l1', 'l2', 'smooth_l1'"),
+    ("td_lambda", -0.1, "a number >= 0 and <= 1"),
+    ("td_lambda", 1.1, "a number >= 0 and <= 1"),
+    ("burn_in", "warm", "one of 'stored', 'zero'"),
+]
+MONOTONIC_RANGES = [
     ("mixing_embed_dim", 0, "an integer >= 1"),
     ("hypernet_layers", 3, "one of 1, 2"),
+]
+PROJECTION_RANGES = [
+    *MONOTONIC_RANGES,
     ("unrestricted_embed_dim", -1, "an integer >= 1"),
-    ("loss_function", "l3", "one of 'l1', 'l2', 'smooth_l1'"),
 ]
 REMIX_RANGES = [
+    *PROJECTION_RANGES,
     ("w_min", 2.0, "> 0 and <= 1.0"),
     ("w_min", 0.0, "a number > 0 and <= 1.0"),
     ("w_min", -0.1, "a number > 0 and <= 1.0"),
@@ -40,26 +53,76 @@ REMIX_RANGES = [
     ("gradient_floor", 0.0, "a number >= 1e-12"),
 ]
 WQMIX_RANGES = [
+    *PROJECTION_RANGES,
     ("alpha", 0.0, "a number > 0 and <= 1"),
     ("alpha", -1.0, "a number > 0 and <= 1"),
     ("alpha", 1.5, "a number > 0 and <= 1"),
 ]
-OUT_OF_RANGE = [
-    *((config, *case) for config in ALGORITHM_CONFIGS for case in SHARED_RANGES),
-    *((RemixConfig, *case) for case in REMIX_RANGES),
-    *((config, *c) for config in (OwqmixConfig, CwqmixConfig) for c in WQMIX_RANGES),
+QPLEX_RANGES = [
+    ("n_heads", 0, "an integer >= 1"),
+    ("importance_layers", 0, "one of 1, 2, 3"),
+    ("importance_layers", 4, "one of 1, 2, 3"),
+    ("hypernet_dim", 0, "an integer >= 1"),
 ]
+QATTEN_RANGES = [
+    *((size, 0, "an integer >= 1") for size in QATTEN_SIZES),
+    ("attend_reg_coef", -0.1, "a number >= 0"),
+    ("attend_reg_coef", float("inf"), "a number >= 0"),
+]
+QTRAN_RANGES = [
+    ("arch", "qtran_paper", "one of 'coma', 'features'"),
+    ("embed_dim", 0, "an integer >= 1"),
+    ("feature_dim", 0, "an integer >= 1"),
+    ("lambda_opt", 0.0, "a number > 0"),
+    ("lambda_nopt", 0.0, "a number > 0"),
+    ("lambda_nopt", float("nan"), "a number > 0"),
+]
+RANGES = {
+    "remix": REMIX_RANGES,
+    "owqmix": WQMIX_RANGES,
+    "cwqmix": WQMIX_RANGES,
+    "tunedqmix": MONOTONIC_RANGES,
+    "qplex": QPLEX_RANGES,
+    "qatten": QATTEN_RANGES,
+    "qtran": QTRAN_RANGES,
+}
+OUT_OF_RANGE = [
+    (config, *case)
+    for config in ALGORITHM_CONFIGS
+    for case in [*SHARED_RANGES, *RANGES[config.associated_class().__name__.lower()]]
+]
+# Composing a config takes time and the check is the one of Python: each field once, the
+# shared ones of one algorithm each.
+ON_THE_COMMAND_LINE = list({case[1]: case for case in OUT_OF_RANGE}.values())
 # Field, value, and what the messages of Hydra and ours say.
+NUMBER, INTEGER = ("Float", "a number"), ("Integer", "an integer")
+FLAG, CHOICE = ("bool", "true or false"), ("not Optional", "one of")
 WRONG_TYPES = [
-    ("w_min", "abc", "Float", "a number"),
-    ("w_max", True, "Float", "a number"),
-    ("recent_fraction", None, "not Optional", "a number"),
-    ("exponent_clip", [1], "Float", "a number"),
-    ("mixing_embed_dim", 1.5, "Integer", "an integer"),
-    ("unrestricted_embed_dim", "many", "Integer", "an integer"),
-    ("recent_size", 1e3, "Integer", "an integer"),
-    ("double_q", "maybe", "bool", "true or false"),
-    ("delay_value", None, "not Optional", "true or false"),
+    (RemixConfig, "w_min", "abc", *NUMBER),
+    (RemixConfig, "w_max", True, *NUMBER),
+    (RemixConfig, "recent_fraction", None, "not Optional", "a number"),
+    (RemixConfig, "exponent_clip", [1], *NUMBER),
+    (RemixConfig, "mixing_embed_dim", 1.5, *INTEGER),
+    (RemixConfig, "unrestricted_embed_dim", "many", *INTEGER),
+    (RemixConfig, "recent_size", 1e3, *INTEGER),
+    (RemixConfig, "double_q", "maybe", *FLAG),
+    (RemixConfig, "delay_value", None, "not Optional", "true or false"),
+    (RemixConfig, "td_lambda", "most", *NUMBER),
+    (TunedQmixConfig, "td_lambda", True, *NUMBER),
+    (TunedQmixConfig, "mixing_embed_dim", 1.5, *INTEGER),
+    (TunedQmixConfig, "hypernet_layers", None, *CHOICE),
+    (QplexConfig, "n_heads", 1.5, *INTEGER),
+    (QplexConfig, "importance_layers", None, *CHOICE),
+    (QplexConfig, "hypernet_dim", "many", *INTEGER),
+    *((QattenConfig, size, 1.5, *INTEGER) for size in QATTEN_SIZES),
+    (QattenConfig, "weighted_heads", "maybe", *FLAG),
+    (QattenConfig, "attend_reg_coef", "abc", *NUMBER),
+    (QtranConfig, "burn_in", None, *CHOICE),
+    (QtranConfig, "arch", None, *CHOICE),
+    (QtranConfig, "embed_dim", 1.5, *INTEGER),
+    (QtranConfig, "feature_dim", True, *INTEGER),
+    (QtranConfig, "lambda_opt", "abc", *NUMBER),
+    (QtranConfig, "lambda_nopt", None, "not Optional", "a number"),
 ]
 
 
@@ -99,7 +162,9 @@ def test_option_out_of_range_is_refused_in_python_and_yaml(
         config.get_from_yaml(path)
 
 
-@pytest.mark.parametrize(("config", "field", "value", "allowed"), OUT_OF_RANGE, ids=_id)
+@pytest.mark.parametrize(
+    ("config", "field", "value", "allowed"), ON_THE_COMMAND_LINE, ids=_id
+)
 def test_option_out_of_range_is_refused_on_the_command_line(
     config: type[AlgorithmConfig],
     field: str,
@@ -117,8 +182,19 @@ def test_option_out_of_range_is_refused_on_the_command_line(
     assert is_empty(save_folder)
 
 
-@pytest.mark.parametrize(("field", "value", "hydra_says", "allowed"), WRONG_TYPES)
+@pytest.mark.parametrize("config", ALGORITHM_CONFIGS, ids=_id)
+def test_every_option_has_been_tried(config: type[AlgorithmConfig]) -> None:
+    tried = {case[1] for case in OUT_OF_RANGE if case[0] is config}
+    tried |= {case[1] for case in WRONG_TYPES if case[0] is config}
+    flags = {"double_q", "delay_value"}
+    assert tried | flags | {"terms"} >= set(vars(config.get_from_yaml()))
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "value", "hydra_says", "allowed"), WRONG_TYPES, ids=_id
+)
 def test_option_of_the_wrong_type_is_refused(
+    config: type[AlgorithmConfig],
     field: str,
     value: Any,
     hydra_says: str,
@@ -127,19 +203,21 @@ def test_option_of_the_wrong_type_is_refused(
     save_folder: Path,
     tmp_path: Path,
 ) -> None:
-    options = _options(RemixConfig, **{field: value})
-    with pytest.raises(TypeError, match=_refused(field, value, allowed)):
-        RemixConfig(**options)
+    options = _options(config, **{field: value})
+    # A choice is of a few values, of whatever type.
+    error = ValueError if allowed == "one of" else TypeError
+    with pytest.raises(error, match=_refused(field, value, allowed)):
+        config(**options)
     path = write_yaml(tmp_path / "bad.yaml", options)
-    with pytest.raises(TypeError, match=_refused(field, value, allowed)):
-        RemixConfig.get_from_yaml(path)
+    with pytest.raises(error, match=_refused(field, value, allowed)):
+        config.get_from_yaml(path)
 
     override = f"algorithm.{field}={_literal(value)}"
     with pytest.raises(
         ConfigCompositionException, match=re.escape(override)
     ) as refusal:
         experiment_from_hydra(
-            "algorithm=remix", "task=predator_prey/punish_2", override
+            f"algorithm={_name(config)}", "task=predator_prey/punish_2", override
         )
     assert hydra_says in str(refusal.value.__cause__)
     assert f"full_key: algorithm.{field}" in str(refusal.value.__cause__)

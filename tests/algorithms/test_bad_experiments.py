@@ -11,8 +11,8 @@ from benchmarl.algorithms import EnsembleAlgorithmConfig
 from benchmarl.algorithms.common import AlgorithmConfig
 from benchmarl.environments import TaskClass, VmasTask
 from benchmarl.experiment import Experiment, ExperimentConfig
-from benchmarl.models import GruConfig, MlpConfig
-from refusals import FromHydra, is_empty
+from benchmarl.models import MlpConfig
+from refusals import is_empty
 from small_tasks import SmallTask
 from torchrl.data import Composite, MultiCategorical
 from torchrl.envs import EnvBase
@@ -32,7 +32,6 @@ def build(tiny_experiment: ExperimentConfig, tiny_model: MlpConfig) -> Build:
     def build_experiment(
         task: TaskClass,
         algorithm: AlgorithmConfig,
-        critic: Any = None,
         **settings: Any,
     ) -> Experiment:
         for field, value in settings.items():
@@ -41,37 +40,11 @@ def build(tiny_experiment: ExperimentConfig, tiny_model: MlpConfig) -> Build:
             task=task,
             algorithm_config=algorithm,
             model_config=tiny_model,
-            critic_model_config=critic,
             seed=0,
             config=tiny_experiment,
         )
 
     return build_experiment
-
-
-@pytest.mark.parametrize("config", ALGORITHM_CONFIGS)
-def test_recurrent_critic_without_recurrent_model_is_refused(
-    config: type[AlgorithmConfig],
-    build: Build,
-    tiny_gru: GruConfig,
-    save_folder: Path,
-) -> None:
-    message = r"critic_model=Gru with model=Mlp is not allowed.* recurrent model"
-    with pytest.raises(ValueError, match=message):
-        build(SmallTask(), config.get_from_yaml(), tiny_gru)
-    assert is_empty(save_folder)
-
-
-def test_recurrent_critic_is_refused_on_the_command_line(
-    experiment_from_hydra: FromHydra, save_folder: Path
-) -> None:
-    with pytest.raises(ValueError, match="critic_model=Gru with model=Mlp"):
-        experiment_from_hydra(
-            "algorithm=remix",
-            "task=predator_prey/punish_2",
-            "model@critic_model=layers/gru",
-        )
-    assert is_empty(save_folder)
 
 
 def test_recent_data_with_prioritised_replay_is_refused(
@@ -121,11 +94,13 @@ def test_task_with_continuous_actions_alone_is_refused(
     assert is_empty(save_folder)
 
 
+@pytest.mark.parametrize("config", ALGORITHM_CONFIGS)
 def test_continuous_actions_that_are_said_to_be_discrete_are_refused(
-    build: Build, save_folder: Path
+    config: type[AlgorithmConfig], build: Build, save_folder: Path
 ) -> None:
-    with pytest.raises(NotImplementedError, match="Remix needs discrete actions"):
-        build(SmallTask(actions="disguised"), RemixConfig.get_from_yaml())
+    name = config.associated_class().__name__
+    with pytest.raises(NotImplementedError, match=f"{name} needs discrete actions"):
+        build(SmallTask(actions="disguised"), config.get_from_yaml())
     assert is_empty(save_folder)
 
 
@@ -154,6 +129,8 @@ def test_action_mask_that_is_there_is_accepted(build: Build) -> None:
         ("loss_function", "l3"),
         ("hypernet_layers", 3),
         ("mixing_embed_dim", 0),
+        ("td_lambda", 2.0),
+        ("burn_in", "warm"),
     ],
 )
 def test_option_changed_by_a_script_is_refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +17,51 @@ from benchmarl.models.common import ModelConfig
 from small_tasks import Recorder
 
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
+from remix_plugin.models.fused_gru import FusedGruConfig
 
-LOGGED = {
+PROJECTION = {
     "loss",
     "loss_projection",
     "loss_unrestricted",
     "projection_weight_mean",
     "underestimated_fraction",
     "mixer_gradient_mean",
+}
+FACTORISED = {"loss", "loss_td", "chosen_value_mean", "target_value_mean"}
+# What the loss of each algorithm reports.
+LOGGED = {
+    "remix": PROJECTION,
+    "owqmix": PROJECTION,
+    "cwqmix": PROJECTION,
+    "tunedqmix": FACTORISED,
+    "qplex": FACTORISED | {"advantage_importance_mean"},
+    "qatten": FACTORISED | {"attention_entropy_mean"},
+    "qtran": FACTORISED | {"loss_opt", "loss_nopt"},
+}
+# What the parts count in the loss, QTRAN's with its default weights.
+PARTS = {
+    "loss_projection": 1.0,
+    "loss_unrestricted": 1.0,
+    "loss_td": 1.0,
+    "loss_penalty": 1.0,
+    "loss_opt": 1.0,
+    "loss_nopt": 0.1,
+}
+MONOTONIC = {"local_value_network", "mixer_network"}
+FOUR = MONOTONIC | {"unrestricted_value_network", "unrestricted_mixer_network"}
+QTRAN_TARGETS = {"joint_value_network", "feature_network"}
+# The networks of each loss, and those of them that have a copy for targets.
+NETWORKS = {
+    "remix": (FOUR, FOUR),
+    "owqmix": (FOUR, FOUR),
+    "cwqmix": (FOUR, FOUR),
+    "tunedqmix": (MONOTONIC, MONOTONIC),
+    "qplex": (MONOTONIC, MONOTONIC),
+    "qatten": (MONOTONIC, MONOTONIC),
+    "qtran": (
+        QTRAN_TARGETS | {"local_value_network", "state_value_network"},
+        QTRAN_TARGETS,
+    ),
 }
 STEPS = 4  # of each of the 4 environments in an iteration
 
@@ -38,10 +76,25 @@ def predator_prey(**options: Any) -> TaskClass:
     return task
 
 
+def tiny_fused_gru() -> FusedGruConfig:
+    """Two layers of 3 units, so that a state does not fit its steps evenly."""
+    return FusedGruConfig(
+        encoder_num_cells=[8],
+        hidden_size=3,
+        n_layers=2,
+        bias=True,
+        mlp_num_cells=[],
+        activation_class=torch.nn.ReLU,
+    )
+
+
 def experiment_builder(
     tiny_experiment: ExperimentConfig, tiny_model: MlpConfig, tiny_gru: GruConfig
 ) -> Build:
-    """A function of task, algorithm, model, callbacks and changed settings."""
+    """A function of task, algorithm, model, callbacks and changed settings.
+
+    A model is that of utilities and, where it is not the same, that of the critic.
+    """
 
     def build_experiment(
         task: TaskClass,
@@ -55,7 +108,10 @@ def experiment_builder(
         models: dict[str, tuple[ModelConfig, ModelConfig]] = {
             "mlp": (tiny_model, copy.deepcopy(tiny_model)),
             "gru_mlp": (tiny_gru, tiny_model),
+            "mlp_gru": (tiny_model, tiny_gru),
             "gru": (tiny_gru, copy.deepcopy(tiny_gru)),
+            "fused_gru": (tiny_fused_gru(), tiny_fused_gru()),
+            "fused_gru_mlp": (tiny_fused_gru(), tiny_model),
         }
         config = copy.deepcopy(tiny_experiment)
         for field, value in settings.items():
@@ -100,14 +156,57 @@ def epsilons(experiment: Experiment) -> list[float]:
     return [float(policy[-1].eps) for policy in experiment.group_policies.values()]
 
 
-def check_losses(losses: dict[str, list[Any]], groups: set[str]) -> None:
-    assert set(losses) == groups
-    for iterations in losses.values():
+def name_of(config: type[AlgorithmConfig]) -> str:
+    """The algorithm's name."""
+    return config.associated_class().__name__.lower()
+
+
+def by_network(values: dict[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """Parameters of a loss, apart by network."""
+    networks: dict[str, dict[str, torch.Tensor]] = {}
+    for name, value in values.items():
+        networks.setdefault(name.split("_params.")[0], {})[name] = value
+    return networks
+
+
+def check_run(
+    experiment: Experiment, groups: set[str], more: frozenset[str] = frozenset()
+) -> None:
+    """Run to the end: every update reports what the group's algorithm should.
+
+    That is the entry of ``LOGGED``, with ``more``.
+    """
+    losses = run(experiment)
+    assert set(losses) == groups == set(experiment.group_map)
+    algorithm = experiment.algorithm
+    for group, iterations in losses.items():
+        own = getattr(algorithm, "algorithms_map", {}).get(group, algorithm)
+        expected = LOGGED[type(own).__name__.lower()] | more
+        n_agents = len(experiment.group_map[group])
         assert len(iterations) == 3
-        for update in iterations:
-            assert update.batch_size == (2,)
-            assert set(update.keys()) == LOGGED | {"grad_norm_loss"}
-            assert all(torch.isfinite(value).all() for value in update.values())
-            assert (update["projection_weight_mean"] > 0).all()
-            assert (update["underestimated_fraction"] <= 1).all()
-            assert (update["mixer_gradient_mean"] >= 0).all()
+        for updates in iterations:
+            assert updates.batch_size == (2,)
+            assert set(updates.keys()) == expected | {"grad_norm_loss"}
+            check_values(dict(updates.items()), n_agents)
+
+
+def check_values(updates: dict[str, torch.Tensor], n_agents: int) -> None:
+    """What holds of any metrics, each ``[n_updates]``."""
+    assert all(torch.isfinite(value).all() for value in updates.values())
+    assert (updates["loss"] > 0).all()
+    assert (updates["grad_norm_loss"] > 0).all()
+    parts = {name: updates[name] for name in PARTS if name in updates}
+    assert all((part >= 0).all() for part in parts.values())
+    total = torch.stack([PARTS[name] * part for name, part in parts.items()]).sum(0)
+    torch.testing.assert_close(updates["loss"], total)
+    if "projection_weight_mean" in updates:
+        assert (updates["projection_weight_mean"] > 0).all()
+        assert (updates["underestimated_fraction"] >= 0).all()
+        assert (updates["underestimated_fraction"] <= 1).all()
+        assert (updates["mixer_gradient_mean"] >= 0).all()
+    if "advantage_importance_mean" in updates:
+        assert (updates["advantage_importance_mean"] > 0).all()
+    if "attention_entropy_mean" in updates:
+        # Of a choice among agents; a float rounds the 0 of a single one.
+        assert (updates["attention_entropy_mean"] >= -1e-5).all()
+        assert (updates["attention_entropy_mean"] <= math.log(n_agents) + 1e-5).all()

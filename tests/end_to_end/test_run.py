@@ -3,59 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import benchmarl
 import pytest
 import torch
 import yaml
-
-TINY = [
-    "experiment=predator_prey",
-    "model.num_cells=[16]",
-    "critic_model.num_cells=[16]",
-    "task.grid_height=4",
-    "task.grid_width=4",
-    "task.n_predators=2",
-    "task.n_prey=2",
-    "task.max_steps=6",
-    "experiment.max_n_frames=32",
-    "experiment.off_policy_collected_frames_per_batch=16",
-    "experiment.off_policy_n_envs_per_worker=4",
-    "experiment.off_policy_n_optimizer_steps=2",
-    "experiment.off_policy_train_batch_size=16",
-    "experiment.off_policy_memory_size=64",
-    "experiment.evaluation_interval=16",
-    "experiment.evaluation_episodes=2",
-]
-NO_TASK_CONFIG = "TaskConfig python dataclass not found"
-
-
-def start(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Start Python in a folder and wait."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def succeed(folder: Path, *arguments: str) -> str:
-    """Start Python in a folder; its output, which must be without our warning."""
-    completed = start(folder, *arguments)
-    output = completed.stdout + completed.stderr
-    assert completed.returncode == 0, output
-    assert NO_TASK_CONFIG not in output
-    return output
+from commands import TINY_MLP, start, succeed
 
 
 def seeds(results: list[Path], algorithm: str, task: str) -> set[str]:
@@ -89,7 +45,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "benchmarl.run",
         "algorithm=remix",
         "task=predator_prey/punish_2",
-        *TINY,
+        *TINY_MLP,
         "experiment.exclude_buffer_from_checkpoint=False",
         "hydra.run.dir=out",
     )
@@ -123,7 +79,7 @@ def test_run_writes_a_video(tmp_path: Path) -> None:
         "benchmarl.run",
         "algorithm=remix",
         "task=predator_prey/punish_2",
-        *TINY,
+        *TINY_MLP,
         "experiment.render=True",
     )
     videos = list(tmp_path.rglob("videos/eval_video_*.mp4"))
@@ -137,7 +93,7 @@ def test_run_of_a_checkout_knows_the_plugin(checkout: Path, tmp_path: Path) -> N
         "benchmarl/run.py",
         "algorithm=remix",
         "task=predator_prey/punish_0_5",
-        *TINY,
+        *TINY_MLP,
         f"hydra.run.dir={tmp_path}",
     )
     assert "Algorithm: remix, Task: predator_prey/punish_0_5" in output
@@ -153,7 +109,7 @@ def test_multirun_knows_the_plugin(checkout: Path, tmp_path: Path) -> None:
         "algorithm=owqmix,cwqmix",
         "seed=0,1",
         "task=predator_prey/punish_0",
-        *TINY,
+        *TINY_MLP,
     )
     results = list(tmp_path.rglob("multirun/**/*.json"))
     assert len(results) == 4
@@ -208,7 +164,7 @@ def test_bad_override_ends_the_run_before_it_begins(
         "benchmarl.run",
         "algorithm=remix",
         "task=predator_prey/punish_2",
-        *TINY,
+        *TINY_MLP,
         override,
         "hydra.run.dir=out",
     )

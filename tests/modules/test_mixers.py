@@ -15,6 +15,7 @@ from torchrl.modules import QMixer, VDNMixer
 from torchrl.modules.models.multiagent import Mixer
 
 from remix_plugin.modules.mixers import (
+    AgentFeatures,
     DeepQMixer,
     MixerState,
     UnrestrictedMixer,
@@ -326,6 +327,48 @@ def test_mixer_state_of_one_input_is_that_input_flattened() -> None:
 def test_mixer_state_refuses_another_number_of_inputs() -> None:
     with pytest.raises(ValueError, match=r"zip\(\)"):
         MixerState((1, 1))(torch.zeros(2, 1))
+
+
+@pytest.mark.parametrize("batch", [(), (4,), (4, 3)])
+def test_agent_features_lay_each_agents_inputs_side_by_side(
+    batch: tuple[int, ...],
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    position = torch.randn(*batch, N_AGENTS, 2, generator=generator)
+    health = torch.randint(0, 9, (*batch, N_AGENTS), generator=generator)
+    image = torch.randn(*batch, N_AGENTS, 2, 1, 3, generator=generator)
+    features = AgentFeatures((1, 0, 3))(position, health, image)
+    assert features.shape == (*batch, N_AGENTS, 2 + 1 + 6)
+    assert features.dtype == torch.float32
+    assert torch.equal(features[..., :2], position)
+    assert torch.equal(features[..., 2], health.float())
+    for agent in range(N_AGENTS):
+        own = image[..., agent, :, :, :].flatten(-3)
+        assert torch.equal(features[..., agent, 3:], own)
+
+
+@pytest.mark.parametrize("ndim", [0, 1, 2])
+def test_agent_features_of_one_agent_and_one_input(ndim: int) -> None:
+    shape = (4, 5, 1, *(2, 3)[:ndim])
+    observation = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    features = AgentFeatures((ndim,))(observation.transpose(0, 1))
+    assert features.is_contiguous()
+    assert torch.equal(features, observation.transpose(0, 1).reshape(5, 4, 1, -1))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float64])
+@pytest.mark.parametrize("module", [MixerState, AgentFeatures])
+def test_inputs_of_any_type_become_float32(
+    module: type[nn.Module], dtype: torch.dtype
+) -> None:
+    inputs = torch.ones(2, N_AGENTS, 4, dtype=dtype)
+    for number in (1, 2):
+        assert module((1,) * number)(*[inputs] * number).dtype == torch.float32
+
+
+def test_agent_features_refuse_another_number_of_inputs() -> None:
+    with pytest.raises(ValueError, match=r"zip\(\)"):
+        AgentFeatures((1, 1))(torch.zeros(2, N_AGENTS, 1))
 
 
 @pytest.mark.gpu

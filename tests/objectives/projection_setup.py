@@ -1,4 +1,4 @@
-"""Tiny networks, batches and weightings for the tests of the projection loss."""
+"""Tiny networks and weightings for the tests of the projection loss."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from tensordict import NestedKey, TensorDict, unravel_key
+from loss_batches import (
+    GAMMA,
+    agent_network,
+    set_targets,
+    state_network,
+    state_size,
+    table,
+)
+from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
-from torch import Tensor, nn
+from torch import Tensor
 from torchrl.modules import QMixer, VDNMixer
 from torchrl.objectives import ValueEstimators
 
-from remix_plugin.modules.mixers import DeepQMixer, MixerState, UnrestrictedMixer
+from remix_plugin.modules.mixers import DeepQMixer, UnrestrictedMixer
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 from remix_plugin.weighting.base import Weighting
 from remix_plugin.weighting.remix import RemixWeighting
@@ -22,7 +30,7 @@ from remix_plugin.weighting.wqmix import (
     UniformWeighting,
 )
 
-N_FEATURES, N_ACTIONS, STATE, HIDDEN, EMBED, GAMMA = 2, 4, 2, 3, 3, 0.9
+EMBED = 3
 NETWORKS = (
     "local_value_network",
     "mixer_network",
@@ -56,26 +64,6 @@ def make_weighting(name: str) -> Weighting:
     return weighting(**options)
 
 
-class Utilities(nn.Module):
-    """Utilities ``[*B, n, A]``, raised at the first step of an episode if told of it.
-
-    What reads ``is_init`` stands for a recurrent model, whose memory it resets.
-    """
-
-    def __init__(self, recurrent: bool) -> None:
-        super().__init__()
-        self.below = nn.Linear(N_FEATURES, HIDDEN)
-        self.above = nn.Linear(HIDDEN, N_ACTIONS)
-        if recurrent:
-            self.start = nn.Parameter(torch.randn(N_ACTIONS))
-
-    def forward(self, observation: Tensor, is_init: Tensor | None = None) -> Tensor:
-        value = 3.0 * self.above(self.below(observation).tanh())
-        if is_init is None:
-            return value
-        return value + self.start * is_init.unsqueeze(-1)
-
-
 def make_loss(
     weighting: Weighting | TensorDictModule | None = None,
     *,
@@ -85,59 +73,53 @@ def make_loss(
     renamed: dict[str, NestedKey] | None = None,
     seed: int = 0,
     gamma: float | None = GAMMA,
+    lmbda: float | None = None,
     **options: Any,
 ) -> WeightedProjectionLoss:
     """A loss whose target networks differ from its online ones.
 
     Without ``gamma`` no value estimator is made: the loss is left to do so itself.
+    With ``lmbda`` targets are those of several steps.
     """
     torch.manual_seed(seed)
     renamed = renamed or {}
     keys = replace(Keys(), **renamed)
-    state_size = STATE + n_agents * N_FEATURES
-    observed = [("agents", "observation")] + [keys.is_init] * recurrent
+    size = state_size(n_agents)
+    agents = {
+        "recurrent": recurrent,
+        "n_agents": n_agents,
+        "is_init": keys.is_init,
+    }
     mixer_class = DeepQMixer if hypernet_layers == 2 else QMixer
     mixer = mixer_class(
-        state_shape=(state_size,),
-        mixing_embed_dim=EMBED,
-        n_agents=n_agents,
-        device="cpu",
+        state_shape=(size,), mixing_embed_dim=EMBED, n_agents=n_agents, device="cpu"
     )
     unrestricted_mixer = UnrestrictedMixer(
-        state_shape=torch.Size((state_size,)),
+        state_shape=torch.Size((size,)),
         embed_dim=EMBED,
         n_agents=n_agents,
         device="cpu",
     )
     loss = WeightedProjectionLoss(
-        TensorDictModule(Utilities(recurrent), observed, [keys.action_value]),
+        agent_network(keys.action_value, **agents),
         TensorDictModule(mixer, [keys.local_value, "mixer_state"], [keys.global_value]),
-        TensorDictModule(
-            Utilities(recurrent), observed, [keys.unrestricted_action_value]
-        ),
+        agent_network(keys.unrestricted_action_value, **agents),
         TensorDictModule(
             unrestricted_mixer,
             [keys.unrestricted_local_value, "mixer_state"],
             [keys.unrestricted_global_value],
         ),
         UniformWeighting() if weighting is None else weighting,
-        state_network=TensorDictModule(
-            MixerState((1, 2)), ["state", ("agents", "observation")], ["mixer_state"]
-        ),
-        **options,
+        state_network=state_network(),
+        **{"sequential": recurrent or lmbda is not None, **options},
     )
     loss.set_keys(**renamed)
-    if gamma is not None:
+    if lmbda is not None:
+        loss.make_value_estimator(ValueEstimators.TDLambda, gamma=gamma, lmbda=lmbda)
+    elif gamma is not None:
         loss.make_value_estimator(ValueEstimators.TD0, gamma=gamma)
-    if loss.delay_value:
-        disturb_targets(loss)
+    set_targets(loss)
     return loss
-
-
-def disturb_targets(loss: WeightedProjectionLoss) -> None:
-    for name in NETWORKS:
-        for target in target_parameters(loss, name).values():
-            target.data.add_(0.3 * torch.randn_like(target))
 
 
 def online_parameters(loss: WeightedProjectionLoss, name: str) -> dict[str, Tensor]:
@@ -148,82 +130,6 @@ def target_parameters(loss: WeightedProjectionLoss, name: str) -> dict[str, Tens
     return dict(getattr(loss, f"target_{name}_params").flatten_keys(".").items())
 
 
-def gradients(loss: WeightedProjectionLoss) -> dict[str, Tensor | None]:
-    return {
-        f"{name}.{key}": parameter.grad
-        for name in NETWORKS
-        for key, parameter in online_parameters(loss, name).items()
-    }
-
-
-def make_batch(
-    *batch: int,
-    n_agents: int = 3,
-    one_hot: bool = False,
-    recurrent: bool = False,
-    padded: bool = False,
-    prioritized: bool = False,
-    renamed: dict[str, NestedKey] | None = None,
-    seed: int = 1,
-) -> TensorDict:
-    """Random transitions as BenchMARL stores them, with stale values of collection."""
-    generator = torch.Generator().manual_seed(seed)
-    keys = replace(Keys(), **(renamed or {}))
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*batch, *shape, generator=generator)
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*batch, *shape, generator=generator)
-
-    def agents() -> TensorDict:
-        entries = {"observation": normal(n_agents, N_FEATURES)}
-        return TensorDict(entries, batch_size=[*batch, n_agents])
-
-    td = TensorDict(
-        {"agents": agents(), "state": normal(STATE), "next": {"agents": agents()}},
-        batch_size=batch,
-    )
-    td["next", "state"] = normal(STATE)
-    mask, next_mask = (uniform(n_agents, N_ACTIONS) < 0.6 for _ in range(2))
-    mask[..., 0] |= ~mask.any(-1)
-    next_mask[..., 1] |= ~next_mask.any(-1)
-    action = uniform(n_agents, N_ACTIONS).masked_fill(~mask, -1.0).argmax(-1)
-    if one_hot:
-        action = nn.functional.one_hot(action, N_ACTIONS)
-    terminated = uniform(1) < 0.3
-    entries = {
-        keys.action: action,
-        keys.action_mask: mask,
-        unravel_key(("next", keys.action_mask)): next_mask,
-        unravel_key(("next", keys.reward)): normal(1),
-        unravel_key(("next", keys.terminated)): terminated,
-        unravel_key(("next", keys.done)): terminated | (uniform(1) < 0.3),
-        keys.action_value: normal(n_agents, N_ACTIONS),
-        keys.local_value: normal(n_agents, 1),
-        "index": torch.zeros(batch, dtype=torch.long),
-    }
-    # Drawn in any case, so that options do not change the other entries.
-    is_init, importance, valid = uniform(1) < 0.4, uniform() + 0.1, uniform() < 0.7
-    if recurrent:
-        entries[keys.is_init] = is_init
-        entries[unravel_key(("next", keys.is_init))] = torch.zeros_like(is_init)
-    if prioritized:
-        entries[keys.priority_weight] = importance
-    if padded:
-        entries[keys.valid] = valid
-    for key, entry in entries.items():
-        td.set(key, entry)
-    return td
-
-
-def table(values: list[list[float]], out_key: NestedKey) -> TensorDictModule:
-    """Utilities that are numbers of one's choice, one row per agent."""
-    layer = nn.Linear(len(values), len(values[0]), bias=False)
-    layer.weight.data.copy_(torch.tensor(values).T)
-    return TensorDictModule(layer, [("agents", "observation")], [out_key])
-
-
 def table_loss(
     weighting: Weighting | TensorDictModule,
     *,
@@ -231,6 +137,7 @@ def table_loss(
     target: list[list[float]],
     unrestricted: list[list[float]],
     unrestricted_target: list[list[float]],
+    lmbda: float | None = None,
     **options: Any,
 ) -> WeightedProjectionLoss:
     """A loss with values in tables, mixed by sums, and a discount of one half."""
@@ -248,9 +155,12 @@ def table_loss(
         table(unrestricted, keys.unrestricted_action_value),
         mixers[1],
         weighting,
-        **options,
+        **{"sequential": lmbda is not None, **options},
     )
-    loss.make_value_estimator(ValueEstimators.TD0, gamma=0.5)
+    if lmbda is None:
+        loss.make_value_estimator(ValueEstimators.TD0, gamma=0.5)
+    else:
+        loss.make_value_estimator(ValueEstimators.TDLambda, gamma=0.5, lmbda=lmbda)
     if loss.delay_value:
         for name, values in (
             ("local_value_network", target),
@@ -259,34 +169,6 @@ def table_loss(
             weight = target_parameters(loss, name)["module.weight"]
             weight.data.copy_(torch.tensor(values).T)
     return loss
-
-
-def table_batch(
-    actions: list[list[int]],
-    *,
-    mask: list[list[int]],
-    next_mask: list[list[int]],
-    reward: list[float],
-    terminated: list[int],
-    done: list[int],
-) -> TensorDict:
-    """Transitions for :func:`table_loss`, with the same masks in each."""
-    size, n_agents = len(actions), len(actions[0])
-    agents = TensorDict(
-        {"observation": torch.eye(n_agents).expand(size, -1, -1)},
-        batch_size=[size, n_agents],
-    )
-    td = TensorDict(
-        {"agents": agents, "next": {"agents": agents.clone()}}, batch_size=[size]
-    )
-    td["agents", "action"] = torch.tensor(actions)
-    for root, flags in ((("agents",), mask), (("next", "agents"), next_mask)):
-        entry = torch.tensor(flags, dtype=torch.bool).expand(size, -1, -1)
-        td[(*root, "action_mask")] = entry
-    td["next", "reward"] = torch.tensor(reward).unsqueeze(-1)
-    td["next", "terminated"] = torch.tensor(terminated, dtype=torch.bool)[:, None]
-    td["next", "done"] = torch.tensor(done, dtype=torch.bool)[:, None]
-    return td
 
 
 class Recorder(Weighting):

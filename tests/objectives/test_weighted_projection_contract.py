@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from loss_batches import GAMMA, gradients, make_batch
 from projection_setup import (
-    GAMMA,
     NETWORKS,
     WEIGHTINGS,
     Keys,
-    gradients,
-    make_batch,
     make_loss,
     make_weighting,
     online_parameters,
@@ -26,7 +24,7 @@ from torchrl.objectives import HardUpdate, SoftUpdate, ValueEstimators
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")
 
 FIELDS = [field.name for field in fields(Keys)]
-FULL = {"recurrent": True, "padded": True, "prioritized": True}
+FULL = {"recurrent": True, "stored": True, "padded": True, "prioritized": True}
 # What stands at the root by default moves into a group, and the reverse.
 AT_ROOT = {name: f"renamed_{name}" for name in FIELDS}
 NESTED: dict[str, NestedKey] = {name: ("renamed", "deep", name) for name in FIELDS}
@@ -41,7 +39,7 @@ def results(
     loss = make_loss(
         make_weighting("remix-mean"), recurrent=True, renamed=renamed, double_q=False
     )
-    batch = make_batch(6, renamed=renamed, **FULL)
+    batch = make_batch(3, 4, renamed=renamed, **FULL)
     result = loss(batch)
     result["loss"].backward()
     return result.detach(), gradients(loss), batch
@@ -58,7 +56,7 @@ def assert_renaming_changes_nothing(renamed: dict[str, NestedKey]) -> None:
     assert torch.equal(weight, expected_batch[Keys.projection_weight])
     priority = batch[renamed.get("priority", Keys.priority)]
     error = expected_batch[Keys.priority]
-    assert torch.equal(priority, error if priority.ndim == 3 else error[:, 0])
+    assert torch.equal(priority, error if priority.ndim == 4 else error[:, :, 0])
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -76,19 +74,33 @@ def test_all_keys_can_be_renamed_at_once(renamed: dict[str, NestedKey]) -> None:
     assert_renaming_changes_nothing(renamed)
 
 
-@pytest.mark.parametrize("field", ["reward", "terminated", "valid", "is_init"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "reward",
+        "terminated",
+        "valid",
+        "is_init",
+        "initial_state",
+        "unrestricted_initial_state",
+    ],
+)
 def test_a_renamed_entry_is_really_read(field: str) -> None:
-    # Starts of episodes too, though the networks go on reading them under their old
-    # name: what follows a step takes the start from the key of the loss.
-    loss = make_loss(recurrent=True)
-    batch = make_batch(6, **FULL)
+    loss = make_loss(recurrent=True, renamed={field: "other"})
+    batch = make_batch(3, 4, renamed={field: "other"}, **FULL)
     before = loss(batch)["loss"]
-    loss.set_keys(**{field: "other"})
-    under_next = field in ("reward", "terminated")
-    key = getattr(Keys, field)
-    entry = batch["next", key] if under_next else batch[key]
-    other = -entry if entry.is_floating_point() else ~entry
-    batch.set(("next", "other") if under_next else "other", other)
+    root = batch["next"] if field in ("reward", "terminated") else batch
+    entry = root["other"]
+    root["other"] = -entry if entry.is_floating_point() else ~entry
+    assert loss(batch)["loss"] != before
+
+
+def test_a_renamed_end_is_really_read() -> None:
+    # Between episodes what follows a step is not the next one's observation.
+    loss = make_loss(renamed={"done": "other"}, sequential=True)
+    batch = make_batch(3, 4, rows=True, renamed={"done": "other"})
+    before = loss(batch)["loss"]
+    batch["next", "other"] = ~batch["next", "other"]
     assert loss(batch)["loss"] != before
 
 
@@ -107,15 +119,19 @@ def test_keys_set_after_the_estimator_reach_it() -> None:
     assert torch.equal(loss(batch)["loss"], expected["loss"])
 
 
-def test_in_keys_are_all_that_the_loss_reads() -> None:
-    loss = make_loss(make_weighting("remix-mean"))
-    batch = make_batch(6)
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_in_keys_are_all_that_the_loss_reads(recurrent: bool) -> None:
+    loss = make_loss(make_weighting("remix-mean"), recurrent=recurrent)
+    batch = make_batch(3, 4, recurrent=recurrent)
     expected = loss(batch.clone())
     alone = batch.select(*loss.in_keys)
     assert torch.equal(loss(alone)["loss"], expected["loss"])
+    assert ("is_init" in loss.in_keys) == recurrent
+    # TorchRL reads done where terminated is missing; what follows a step starts no
+    # episode, whatever stands there.
+    spared = [("next", "done"), ("next", "terminated"), ("next", "is_init")]
     for key in loss.in_keys:
-        if key in (("next", "done"), ("next", "terminated")):
-            # TorchRL reads done where terminated is missing.
+        if key in spared:
             continue
         with pytest.raises((KeyError, AttributeError, TypeError)):
             loss(batch.select(*loss.in_keys).exclude(key))
@@ -148,9 +164,11 @@ def test_a_renamed_mask_is_missed_under_its_new_name() -> None:
 def test_the_batch_gains_priority_and_weight_and_nothing_else(
     weighting: str, shape: tuple[int, ...]
 ) -> None:
-    batch = make_batch(*shape, **FULL)
+    recurrent = len(shape) == 2
+    options = FULL if recurrent else {"padded": True, "prioritized": True}
+    batch = make_batch(*shape, **options)
     before = batch.clone()
-    loss = make_loss(make_weighting(weighting), recurrent=True)
+    loss = make_loss(make_weighting(weighting), recurrent=recurrent)
     loss(batch)["loss"].backward()
     assert batch["projection_weight"].shape == (*shape, 1)
     assert batch["agents", "td_error"].shape == (*shape, 3, 1)
@@ -304,11 +322,16 @@ def test_unknown_options_are_refused(options: dict[str, str], message: str) -> N
 
 
 @pytest.mark.parametrize(
-    "estimator", [ValueEstimators.TDLambda, ValueEstimators.TD1, ValueEstimators.GAE]
+    "estimator",
+    [one for one in ValueEstimators if one.name not in ("TD0", "TDLambda")],
 )
-def test_other_value_estimators_are_refused(estimator: ValueEstimators) -> None:
+@pytest.mark.parametrize("sequential", [False, True])
+def test_other_value_estimators_are_refused(
+    estimator: ValueEstimators, sequential: bool
+) -> None:
+    loss = make_loss(sequential=sequential)
     with pytest.raises(NotImplementedError, match="WeightedProjectionLoss has no"):
-        make_loss().make_value_estimator(estimator, gamma=GAMMA)
+        loss.make_value_estimator(estimator, gamma=GAMMA)
 
 
 def test_the_estimator_is_one_step_by_default() -> None:

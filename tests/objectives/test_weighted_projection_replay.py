@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from projection_setup import make_batch, make_loss, make_weighting
+from loss_batches import make_batch
+from projection_setup import make_loss, make_weighting
 from torch import Tensor
 from torchrl.data import LazyTensorStorage, Storage, TensorDictReplayBuffer
 
@@ -49,9 +50,10 @@ def test_a_buffer_gets_the_priorities_that_the_loss_writes(steps: int | None) ->
     torch.manual_seed(0)
     sampler = PrioritySpy(8, alpha=1.0, beta=1.0)
     buffer = prioritized_buffer(sampler)
-    buffer.extend(make_batch(*((8,) if steps is None else (8, steps))))
+    sequential = steps is not None
+    buffer.extend(make_batch(8, *(steps,) * sequential, rows=sequential))
     batch = buffer.sample()
-    loss = make_loss(make_weighting("remix-mean"))
+    loss = make_loss(make_weighting("remix-mean"), sequential=sequential)
     loss(batch)
     sampler.priorities.clear()
     buffer.update_tensordict_priority(batch)
@@ -64,10 +66,11 @@ def test_a_buffer_gets_the_priorities_that_the_loss_writes(steps: int | None) ->
 def test_importance_weights_of_a_buffer_are_used(steps: int | None) -> None:
     torch.manual_seed(0)
     buffer = prioritized_buffer(PrioritySpy(8, alpha=1.0, beta=1.0))
-    buffer.extend(make_batch(*((8,) if steps is None else (8, steps))))
+    sequential = steps is not None
+    buffer.extend(make_batch(8, *(steps,) * sequential, rows=sequential))
     batch = buffer.sample()
     importance = batch["priority_weight"].unsqueeze(-1)
-    result = make_loss()(batch)
+    result = make_loss(sequential=sequential)(batch)
     error = batch["agents", "td_error"].select(-2, 0)
     expected = (importance * error).sum() / importance.sum()
     torch.testing.assert_close(result["loss_projection"], expected)

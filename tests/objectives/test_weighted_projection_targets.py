@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from projection_setup import Recorder, table_batch, table_loss
+from loss_batches import table_batch
+from projection_setup import Recorder, table_loss
 from tensordict import TensorDict
 from torch import Tensor
 
@@ -96,9 +97,12 @@ def test_termination_cuts_and_truncation_bootstraps() -> None:
     assert target_of(td) == [36.0, 2.0, 38.0]
 
 
-def test_a_target_is_not_chained_along_a_sequence() -> None:
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_target_is_not_chained_along_a_sequence(sequential: bool) -> None:
     flat = batch([[0, 0]] * 3, reward=[1.0, 2.0, 3.0], done=[0, 1, 0])
-    assert target_of(flat.reshape(1, 3)) == target_of(flat) == [36.0, 37.0, 38.0]
+    assert target_of(flat) == [36.0, 37.0, 38.0]
+    rows = flat.reshape(1, 3)
+    assert target_of(rows, sequential=sequential) == [36.0, 37.0, 38.0]
 
 
 def test_values_and_gradients_that_weightings_see() -> None:

@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def write_run(
-    folder: Path, algorithm: str, seed: int, returns: dict[int, list[float]]
+    folder: Path,
+    algorithm: str,
+    seed: int,
+    returns: dict[int, list[float]],
+    minutes: float | None = None,
 ) -> None:
     """What BenchMARL leaves after a run; steps out of order on purpose."""
     steps = {
@@ -28,11 +32,16 @@ def write_run(
     target = folder / f"{algorithm}_{seed}"
     target.mkdir()
     (target / "run.json").write_text(json.dumps(data))
+    if minutes is not None:
+        scalars = target / "run" / "scalars"
+        scalars.mkdir(parents=True)
+        log = f"0,1.5\n1,{60 * minutes}\n"
+        (scalars / "timers_total_time.csv").write_text(log)
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    write_run(tmp_path, "remix", 1, {10: [1.0, 3.0], 20: [5.0, 5.0]})
+    write_run(tmp_path, "remix", 1, {10: [1.0, 3.0], 20: [5.0, 5.0]}, minutes=2.5)
     write_run(tmp_path, "remix", 0, {10: [0.0, 2.0], 20: [3.0, 4.0], 30: [7.0, 9.0]})
     write_run(tmp_path, "qmix", 0, {10: [-1.0], 20: [-2.0]})
     (tmp_path / "wandb-summary.json").write_text('{"loss": 1.0}')
@@ -49,6 +58,7 @@ def test_read_curves_orders_runs_and_averages_episodes(results: Path) -> None:
     assert curves[1].frames == (10, 20, 30)
     assert curves[1].returns == (1.0, 3.5, 8.0)
     assert curves[1].n_episodes == 2
+    assert [c.seconds for c in curves] == [None, None, 150.0]
 
 
 def test_read_curves_refuses_a_folder_without_results(tmp_path: Path) -> None:
@@ -74,6 +84,18 @@ def test_thick_line_is_the_mean_where_all_seeds_were_evaluated(results: Path) ->
     plt.close(figure)
 
 
+def test_many_algorithms_are_told_apart(tmp_path: Path) -> None:
+    for number in range(10):
+        write_run(tmp_path, f"algorithm_{number}", 0, {10: [1.0], 20: [2.0]})
+    figure = plot_curves(read_curves(tmp_path))
+    styles = {
+        (line.get_color(), line.get_marker(), line.get_linestyle())
+        for line in figure.axes[0].get_lines()
+    }
+    assert len(styles) == 10
+    plt.close(figure)
+
+
 def test_script_prints_last_returns_and_writes_the_picture(results: Path) -> None:
     script = ROOT / "scripts" / "learning_curves.py"
     done = subprocess.run(
@@ -86,7 +108,10 @@ def test_script_prints_last_returns_and_writes_the_picture(results: Path) -> Non
         "remix on predator_prey/punish_2, seed 0: last evaluation return 8.00 "
         "(mean of 2 greedy episodes at 30 frames)" in done.stdout
     )
-    assert "| remix | 0 | 3.5 | 8.0 |\n| remix | 1 | 5.0 | - |" in done.stdout
+    assert "| task | algorithm | seed | 20 | 30 | minutes |\n" in done.stdout
+    rows = "| punish_2 | remix | 0 | 3.5 | 8.0 | - |\n"
+    rows += "| punish_2 | remix | 1 | 5.0 | - | 2.5 |\n"
+    assert rows in done.stdout
     picture = results / "learning_curves.png"
     assert str(picture) in done.stdout
     assert plt.imread(picture).std() > 0.01

@@ -1,0 +1,113 @@
+"""What networks say of the observations of a batch: now, and after the step.
+
+Shapes: ``*B`` any batch, B rows, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from tensordict import NestedKey, TensorDictBase
+from torch import Tensor
+
+from remix_plugin.objectives.sequences import interleave, take_steps
+
+Run = Callable[[str, TensorDictBase, bool], TensorDictBase]
+
+
+class TransitionPasses:
+    """Networks on transitions in any order, ``[*B]``: a pass now and one after.
+
+    Args:
+        run: runs a network, by its name, on inputs, with target parameters or not.
+        current (TensorDictBase): inputs at the observations acted upon.
+        following (TensorDictBase): inputs at the observations that followed.
+    """
+
+    def __init__(
+        self, run: Run, current: TensorDictBase, following: TensorDictBase
+    ) -> None:
+        self._run = run
+        self._differentiable = torch.is_grad_enabled()
+        self.current = current
+        self.following = following
+        self._afterwards: dict[tuple[str, NestedKey, bool], Tensor] = {}
+
+    def now(self, name: str, key: NestedKey, target: bool = False) -> Tensor:
+        """Output of a network at the observations acted upon, ``[*B, ...]``.
+
+        With a gradient if its parameters are the online ones.
+        """
+        with torch.set_grad_enabled(self._differentiable and not target):
+            return self._run(name, self.current, target).get(key)
+
+    @torch.no_grad()
+    def after(self, name: str, key: NestedKey, target: bool = False) -> Tensor:
+        """The same at the observations that followed, without a gradient."""
+        if (name, key, target) not in self._afterwards:
+            output = self._run(name, self.following, target).get(key)
+            self._afterwards[name, key, target] = output
+        return self._afterwards[name, key, target]
+
+
+class SequencePasses(TransitionPasses):
+    """Networks on rows of consecutive steps ``[B, T]``: one unroll for both.
+
+    Recurrent networks thus value each observation with the memory of its history,
+    and no network, recurrent or not, sees an observation twice.
+
+    Args:
+        run: as :class:`TransitionPasses`.
+        current (TensorDictBase): inputs at the observations acted upon.
+        following (TensorDictBase): inputs at the observations that followed.
+        keys: entries that the networks read, in both.
+        ends (Tensor): where memory is cut, bool ``[B, T, 1]``.
+        is_init_key (NestedKey): entry that resets the memory of networks.
+        initial_states: for networks that do not start from zero, the entry that they
+            read their memory from and its value ``[B, ...]`` at the start of each row.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        current: TensorDictBase,
+        following: TensorDictBase,
+        *,
+        keys: list[NestedKey],
+        ends: Tensor,
+        is_init_key: NestedKey,
+        initial_states: Mapping[str, tuple[NestedKey, Tensor]],
+    ) -> None:
+        super().__init__(run, current, following)
+        now, after = current.select(*keys), following.select(*keys, strict=False)
+        if is_init_key in keys:
+            # What follows a step belongs to its episode.
+            after.set(is_init_key, torch.zeros_like(now.get(is_init_key)))
+        self._sequence, self._position = interleave(now, after, ends)
+        self._initial_states = initial_states
+        self._unrolled: dict[tuple[str, NestedKey, bool], Tensor] = {}
+
+    def now(self, name: str, key: NestedKey, target: bool = False) -> Tensor:
+        """Output of a network at the observations acted upon, ``[B, T, ...]``."""
+        return take_steps(self._unroll(name, key, target), self._position)
+
+    def after(self, name: str, key: NestedKey, target: bool = False) -> Tensor:
+        """The same at the observations that followed, without a gradient."""
+        unrolled = self._unroll(name, key, target).detach()
+        return take_steps(unrolled, self._position + 1)
+
+    def _unroll(self, name: str, key: NestedKey, target: bool) -> Tensor:
+        """Output of a network over the sequence, made once."""
+        if (name, key, target) not in self._unrolled:
+            inputs = self._sequence.copy()
+            if name in self._initial_states:
+                state_key, state = self._initial_states[name]
+                steps = inputs.shape[1]
+                shape = (-1, steps, *(-1 for _ in state.shape[1:]))
+                inputs.set(state_key, state.unsqueeze(1).expand(shape))
+            # Whichever of both is asked for first.
+            with torch.set_grad_enabled(self._differentiable and not target):
+                output = self._run(name, inputs, target).get(key)
+            self._unrolled[name, key, target] = output
+        return self._unrolled[name, key, target]

@@ -1,0 +1,195 @@
+"""Small whole experiments: checkpoints hold all of a run, and runs go on from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from benchmarl.algorithms.common import AlgorithmConfig
+from benchmarl.environments import VmasTask
+from benchmarl.experiment import Callback, Experiment
+from small_tasks import SmallTask, parameters
+from tensordict import TensorDictBase
+from tiny_experiments import (
+    NETWORKS,
+    STEPS,
+    Build,
+    by_network,
+    changed,
+    epsilons,
+    experiment_builder,
+    name_of,
+    predator_prey,
+)
+
+from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.algorithms.wqmix import OwqmixConfig
+from remix_plugin.registration import ALGORITHM_CONFIGS
+
+MODELS = ("mlp", "gru", "fused_gru")
+# Every algorithm with one model, and every model with two algorithms or three.
+WITH_MODELS = [
+    pytest.param(config, MODELS[i % 3], id=f"{name_of(config)}-{MODELS[i % 3]}")
+    for i, config in enumerate(ALGORITHM_CONFIGS)
+]
+build = pytest.fixture(experiment_builder)
+
+
+def reload(experiment: Experiment, frames: int, **patch: Any) -> Experiment:
+    """The experiment again, from its checkpoint after so many frames."""
+    path = experiment.folder_name / "checkpoints" / f"checkpoint_{frames}.pt"
+    return Experiment.reload_from_file(
+        str(path), experiment_patch={"restore_map_location": "cpu", **patch}
+    )
+
+
+def check_same_networks(experiment: Experiment, again: Experiment) -> None:
+    """All parameters are equal, those of copies included."""
+    for group, loss in experiment.losses.items():
+        for is_target in (False, True):
+            old = parameters(loss, target=is_target)
+            new = parameters(again.losses[group], target=is_target)
+            assert (
+                set(by_network(old)) == NETWORKS[experiment.algorithm_name][is_target]
+            )
+            assert set(old) == set(new)
+            assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+class Keeper(Callback):
+    """Keeps the episodes of an evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rollouts: list[TensorDictBase] = []
+
+    def on_evaluation_end(self, rollouts: list[TensorDictBase]) -> None:
+        self.rollouts = rollouts
+
+
+def evaluated(experiment: Experiment) -> list[TensorDictBase]:
+    """The episodes of one evaluation, which ``evaluation_static`` seeds."""
+    keeper = Keeper()
+    keeper.experiment = experiment
+    experiment.callbacks = [*experiment.callbacks, keeper]
+    experiment.evaluate()
+    return keeper.rollouts
+
+
+@pytest.mark.parametrize(("config", "model"), WITH_MODELS)
+def test_run_is_saved_evaluated_and_resumed(
+    config: type[AlgorithmConfig], model: str, build: Build
+) -> None:
+    # No state, two groups, one of which is a single agent.
+    task = VmasTask.SIMPLE_TAG.get_from_yaml()
+    task.config["max_steps"] = 5
+    experiment = build(
+        task,
+        config.get_from_yaml(),
+        model=model,
+        max_n_frames=32,
+        checkpoint_at_end=True,
+        evaluation_static=True,
+        share_policy_params=False,
+    )
+    experiment.run()
+    again = reload(experiment, 32, max_n_frames=64)
+    check_same_networks(experiment, again)
+    for one, same in zip(evaluated(experiment), evaluated(again), strict=True):
+        for group in experiment.group_map:
+            assert torch.equal(one[group, "action"], same[group, "action"])
+            reward = ("next", group, "reward")
+            torch.testing.assert_close(one[reward], same[reward])
+    for group, buffer in experiment.replay_buffers.items():
+        restored = again.replay_buffers[group]
+        assert len(restored) == len(buffer)
+        assert (restored.storage[:] == buffer.storage[:]).all()
+    again.run()
+    assert (again.total_frames, again.n_iters_performed) == (64, 4)
+    for group, loss in again.losses.items():
+        assert len(again.replay_buffers[group]) == 64 // (
+            1 if model == "mlp" else STEPS
+        )
+        new = by_network(parameters(loss, target=False))
+        old = by_network(parameters(experiment.losses[group], target=False))
+        for network, values in old.items():
+            assert any(
+                not torch.equal(value, new[network][name])
+                for name, value in values.items()
+            )
+
+
+def test_stored_states_are_zero_after_a_reload(build: Build) -> None:
+    # Collection then begins with new episodes.
+    experiment = build(
+        SmallTask(),
+        changed(OwqmixConfig, burn_in="stored"),
+        model="fused_gru",
+        max_n_frames=32,
+        checkpoint_at_end=True,
+    )
+    experiment.run()
+    again = reload(experiment, 32, max_n_frames=64)
+    again.run()
+    rows = again.replay_buffers["agents"].storage[:]
+    begins = rows["is_init"][:, 0, 0].view(4, 4)
+    assert begins.all(1).tolist() == [True, False, True, False]
+    keys = again.losses["agents"].tensor_keys
+    for key in (keys.initial_state, keys.unrestricted_initial_state):
+        is_zero = (rows[key] == 0).flatten(1).all(1).view(4, 4)
+        assert torch.equal(is_zero, begins)
+
+
+@pytest.mark.parametrize("model", ["mlp", "gru"])
+@pytest.mark.parametrize("with_buffer", [True, False], ids=["buffer", "no_buffer"])
+def test_checkpoint_is_reloaded_and_continued(
+    with_buffer: bool, model: str, build: Build
+) -> None:
+    algorithm = changed(RemixConfig, recent_fraction=0.5, recent_size=16)
+    experiment = build(
+        predator_prey(),
+        algorithm,
+        model=model,
+        max_n_frames=32,
+        exploration_anneal_frames=64,
+        checkpoint_at_end=True,
+        exclude_buffer_from_checkpoint=not with_buffer,
+    )
+    experiment.run()
+    again = reload(experiment, 32, max_n_frames=64)
+    assert again.folder_name == experiment.folder_name
+    assert again.total_frames == 32
+    assert again.n_iters_performed == 2
+    assert again.algorithm_config == algorithm
+    check_same_networks(experiment, again)
+    buffer, old_buffer = (e.replay_buffers["agents"] for e in (again, experiment))
+    if with_buffer:
+        assert len(buffer) == len(old_buffer)
+        assert (buffer.storage[:] == old_buffer.storage[:]).all()
+        assert buffer.sampler.state_dict() == old_buffer.sampler.state_dict()
+        assert buffer.sampler.state_dict()["last_written"] == len(buffer) - 1
+    else:
+        assert len(buffer) == 0
+    again.run()
+    assert again.total_frames == 64
+    assert again.n_iters_performed == 4
+    rows = (64 if with_buffer else 32) // (1 if model == "mlp" else STEPS)
+    assert len(buffer) == rows
+
+
+def test_exploration_continues_after_a_reload(build: Build) -> None:
+    experiment = build(
+        predator_prey(),
+        RemixConfig.get_from_yaml(),
+        max_n_frames=32,
+        exploration_anneal_frames=64,
+        checkpoint_at_end=True,
+    )
+    experiment.run()
+    (half,) = epsilons(experiment)
+    assert half == pytest.approx(1.0 - 0.95 / 2, rel=1e-4)
+    again = reload(experiment, 32, max_n_frames=48)
+    assert epsilons(again) == pytest.approx([half])
+    again.run()
+    assert epsilons(again) == pytest.approx([1.0 - 0.95 * 3 / 4], rel=1e-4)

@@ -1,0 +1,106 @@
+"""All algorithms through BenchMARL's commands: multirun, evaluate, resume."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from commands import TINY, TINY_MLP, succeed
+
+# The others run in ``test_run.py``.
+ALGORITHMS = ["tunedqmix", "qplex", "qatten", "qtran"]
+
+
+def result(folder: Path) -> dict[str, dict]:
+    """The only result of a run: its steps, by algorithm."""
+    (path,) = folder.rglob("*.json")
+    by_algorithm = json.loads(path.read_text())["predator_prey"]["punish_2"]
+    return {name: by_seed["seed_0"] for name, by_seed in by_algorithm.items()}
+
+
+def scalars(folder: Path, name: str) -> list[float]:
+    """What the csv logger wrote, one value per iteration."""
+    (path,) = folder.rglob(f"scalars/{name}.csv")
+    return [float(line.split(",")[1]) for line in path.read_text().split()]
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a multirun of the algorithms, each with a folder of its number."""
+    folder = tmp_path_factory.mktemp("jobs")
+    succeed(
+        folder,
+        "-m",
+        "benchmarl.run",
+        "-m",
+        f"algorithm={','.join(ALGORITHMS)}",
+        "task=predator_prey/punish_2",
+        *TINY_MLP,
+        "experiment.exclude_buffer_from_checkpoint=False",
+        "hydra.sweep.dir=out",
+    )
+    return folder / "out"
+
+
+@pytest.fixture
+def copies(jobs: Path, tmp_path: Path) -> Path:
+    """That folder, to be changed."""
+    return Path(shutil.copytree(jobs, tmp_path / "copies"))
+
+
+@pytest.mark.parametrize(("job", "algorithm"), list(enumerate(ALGORITHMS)))
+def test_multirun_trains_each_algorithm(jobs: Path, job: int, algorithm: str) -> None:
+    (run,) = result(jobs / str(job)).items()
+    assert run[0] == algorithm
+    assert [run[1][f"step_{i}"]["step_count"] for i in (1, 2)] == [16, 32]
+    assert len(scalars(jobs / str(job), "train_agents_loss")) == 2
+    assert list((jobs / str(job)).rglob("checkpoints/checkpoint_32.pt"))
+
+
+@pytest.mark.parametrize("algorithm", ["qplex", "qtran"])
+def test_checkpoint_is_evaluated_and_resumed(copies: Path, algorithm: str) -> None:
+    job = copies / str(ALGORITHMS.index(algorithm))
+    (checkpoint,) = job.rglob("checkpoint_32.pt")
+    output = succeed(copies, "-m", "benchmarl.evaluate", str(checkpoint))
+    assert f"Algorithm: {algorithm}, Task: predator_prey/punish_2" in output
+    assert "Evaluation results logged" in output
+
+    config_file = job / ".hydra" / "config.yaml"
+    config = yaml.safe_load(config_file.read_text())
+    config["experiment"]["max_n_frames"] = 64
+    config_file.write_text(yaml.safe_dump(config))
+    succeed(copies, "-m", "benchmarl.resume", str(checkpoint))
+    before = torch.load(checkpoint)
+    after = torch.load(checkpoint.parent / "checkpoint_64.pt")
+    assert (before["state"]["total_frames"], after["state"]["total_frames"]) == (32, 64)
+    assert before["loss_agents"].keys() == after["loss_agents"].keys()
+    assert after["buffer_agents"]["_storage"]["_len"] == 64
+
+
+def test_recurrent_agents_learn_with_longer_returns(tmp_path: Path) -> None:
+    succeed(
+        tmp_path,
+        "-m",
+        "benchmarl.run",
+        "algorithm=remix",
+        "task=predator_prey/punish_2",
+        *TINY,
+        "model=layers/gru_64",
+        "model@critic_model=layers/gru_64",
+        "algorithm.td_lambda=0.6",
+        "algorithm.burn_in=stored",
+        "experiment.exclude_buffer_from_checkpoint=False",
+        "hydra.run.dir=out",
+    )
+    assert set(result(tmp_path)) == {"remix"}
+    losses = scalars(tmp_path, "train_agents_loss")
+    assert len(losses) == 2
+    assert all(0 < loss < float("inf") for loss in losses)
+    (checkpoint,) = tmp_path.rglob("checkpoint_32.pt")
+    saved = torch.load(checkpoint, weights_only=False)
+    assert saved["buffer_agents"]["_storage"]["_len"] == 8
+    assert float(saved["loss_agents"]["_value_estimator.lmbda"]) == pytest.approx(0.6)
