@@ -160,23 +160,46 @@ class FusedGru(Model):
         is_init = tensordict.get("is_init")
         hidden = tensordict.get(self.hidden_state_name, None)
         self._check_batch(observation, hidden)
-        features = self.encoder(observation)
-        if hidden is None:
-            start = features.new_zeros(len(features), *self.hidden_shape)
-            states = self.gru(features, is_init, start)
-        elif features.ndim == 4:
-            states = self.gru(features, is_init, hidden[:, 0])
+        if observation.ndim == 4:
+            output, states = self._sequence(observation, is_init, hidden)
         else:
-            # A step is a sequence of length 1, in a batch of 1 perhaps.
-            states = self.gru(
-                features.reshape(-1, 1, *features.shape[-2:]),
-                is_init.reshape(-1, 1, 1),
-                hidden.reshape(-1, *self.hidden_shape),
-            ).reshape(hidden.shape)
-        tensordict.set(self.out_key, self.head(states[..., -1, :]))
+            output, states = self._step(observation, is_init, hidden)
+        tensordict.set(self.out_key, output)
         if hidden is not None:
             tensordict.set(("next", *self.hidden_state_name), states)
         return tensordict
+
+    def _sequence(
+        self, observation: Tensor, is_init: Tensor, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Output and memories ``[B, T, n, ...]`` over observations ``[B, T, n, F]``."""
+        # Steps come first in memory from here to the output: what the kernel likes, at
+        # the price of one copy that needs no gradient.
+        features = self.encoder(observation.transpose(0, 1).contiguous())
+        if hidden is None:
+            start = features.new_zeros(len(observation), *self.hidden_shape)
+        else:
+            start = hidden[:, 0]
+        states = self.gru(features.transpose(0, 1), is_init, start)
+        output = self.head(self._top(states).transpose(0, 1))
+        return output.transpose(0, 1), states
+
+    def _step(
+        self, observation: Tensor, is_init: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Output and memory ``[*B, n, ...]`` after observations ``[*B, n, F]``."""
+        features = self.encoder(observation)
+        # A sequence of length 1, in a batch of 1 perhaps.
+        states = self.gru(
+            features.reshape(-1, 1, *features.shape[-2:]),
+            is_init.reshape(-1, 1, 1),
+            hidden.reshape(-1, *self.hidden_shape),
+        ).reshape(hidden.shape)
+        return self.head(self._top(states)), states
+
+    def _top(self, states: Tensor) -> Tensor:
+        """Memory of the last layer: a view, whose derivative fills no zeros for one."""
+        return states.squeeze(-2) if self.n_layers == 1 else states[..., -1, :]
 
     def _check_batch(self, observation: Tensor, hidden: Tensor | None) -> None:
         shape = tuple(observation.shape)

@@ -124,7 +124,9 @@ class ResettableGRU(nn.Module):
             h_0 (Tensor): memory before the first step ``[B, *N, L, H]``.
 
         Returns:
-            Tensor: ``[B, T, *N, L, H]``; the output is that of the last layer.
+            Tensor: ``[B, T, *N, L, H]``; the output is that of the last layer. Steps
+            come first in memory, as the kernel has them; an input laid out in the same
+            way (a transposed ``[T, B, *N, F]``) is not copied.
         """
         return self.unroll(input, Timeline.from_resets(is_init), h_0)
 
@@ -148,9 +150,9 @@ class ResettableGRU(nn.Module):
         # [S, B * N, L, H]
         states = memory[0].unsqueeze(2) if len(memory) == 1 else torch.stack(memory, 2)
         states = states.unflatten(1, (-1, *between))
-        if channels is None:
-            return states.transpose(0, 1)
-        return states[timeline.positions, _row_indices(timeline)]
+        if channels is not None:
+            states = states[timeline.positions.T, _row_indices(timeline).T]
+        return states.transpose(0, 1)
 
     def _layer(
         self, layer: int, rows: Tensor, channels: Tensor | None, start: Tensor
