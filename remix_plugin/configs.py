@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import yaml
 from benchmarl.experiment import ExperimentConfig
@@ -30,6 +31,26 @@ def config_path(*parts: str) -> Path:
             f"it must be one of {', '.join(known) or 'none'}."
         )
     return path
+
+
+def read_algorithm_options(path: str | Path) -> dict[str, Any]:
+    """Options of an algorithm's YAML, over those of the file that it builds upon.
+
+    What Hydra makes of ``defaults: [/algorithm/remix@_here_, _self_]``, for scripts.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: if it builds upon a file that the plugin does not have.
+    """
+    options = yaml.safe_load(Path(path).read_text()) or {}
+    base: dict[str, Any] = {}
+    for entry in options.pop("defaults", []):
+        if str(entry).startswith("/algorithm/"):
+            name = entry.removeprefix("/algorithm/").removesuffix("@_here_")
+            base |= read_algorithm_options(config_path("algorithm", name))
+    return {**base, **options}
 
 
 def get_experiment_config(name: str) -> ExperimentConfig:

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+import statistics
 import tempfile
-import time
 
 import torch
+from benchmarking import machine, take_turns
 from benchmarl.experiment import Experiment
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
@@ -33,6 +34,7 @@ GROUP = "agents"
 # Rows of 50 steps that hold any step's whole episode of 200.
 HISTORY = 5
 AGES = (0, 4, 12)
+TURNS = 7
 SPANS = ((0, 1), (1, 5), (5, 20), (20, 50))
 
 
@@ -42,7 +44,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60_000, help="frames to train on")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
+    collected = get_experiment_config("predator_prey")
+    frames = collected.off_policy_collected_frames_per_batch
+    if args.frames < frames * (AGES[-1] + HISTORY):
+        parser.error(f"--frames must be at least {frames * (AGES[-1] + HISTORY)}")
     torch.set_num_threads(args.threads)
+    print(machine("cpu", args.threads))
     with tempfile.TemporaryDirectory() as folder:
         experiment = _experiment(args.frames, folder)
         experiment.run()
@@ -67,9 +74,8 @@ def _experiment(frames: int, folder: str) -> Experiment:
     config.loggers = []
     config.create_json = config.evaluation = config.checkpoint_at_end = False
     config.save_folder = folder
-    algorithm = RemixConfig.get_from_yaml()
-    algorithm.td_lambda = 0.6
-    algorithm.burn_in = "stored"
+    paper = config_path("algorithm", "paper", "remix")
+    algorithm = RemixConfig.get_from_yaml(str(paper))
     algorithm.recent_size = frames // 2
     model = FusedGruConfig.get_from_yaml(str(config_path("model", "layers", "gru_64")))
     return Experiment(
@@ -114,13 +120,14 @@ def _utilities(
 def _print_costs(experiment: Experiment, batch: TensorDictBase) -> None:
     """Time and memory of storing, beside those of training on the rows."""
     loss = experiment.losses[GROUP]
-    start = time.perf_counter()
-    states, _ = loss.hidden_states(batch, {})
-    storing = time.perf_counter() - start
-    start = time.perf_counter()
-    experiment._optimizer_loop(GROUP)
-    update = time.perf_counter() - start
+    actions = {
+        "storing": lambda: loss.hidden_states(batch, {}),
+        "update": lambda: experiment._optimizer_loop(GROUP),
+    }
+    seconds = take_turns(actions, "cpu", TURNS, repeats=1)
+    storing, update = (statistics.median(times) for times in seconds.values())
     updates = experiment.config.off_policy_n_optimizer_steps
+    states, _ = loss.hidden_states(batch, {})
     rows = TensorDict({key: batch[key] for key in states}, batch.batch_size)
     print(
         f"\nstoring: {1e3 * storing:.0f} ms an iteration, whose {updates} updates take "

@@ -1,8 +1,8 @@
 """Which joint action each algorithm settles on in the matrix game of the QTRAN paper.
 
-Every algorithm learns from random joint actions (``experiment=matrix_game``, with
-BenchMARL's default model), with several seeds. Prints a markdown table: the greedy
-joint action after training and its payoff, by algorithm and seed.
+Every algorithm learns from random joint actions (``experiment=matrix_game``, but twice
+as many games, and BenchMARL's default model), with several seeds. Prints a markdown
+table: the greedy joint action after training and its payoff, by algorithm and seed.
 
 Usage: python scripts/matrix_game.py [--algorithms NAME ...] [--seeds N] [--frames N]
 """

@@ -121,6 +121,8 @@ def test_paper_settings_differ_in_what_they_say_alone(
     assert type(composed) is ALGORITHMS[name]
     changed = {"td_lambda": 0.6, "burn_in": "stored"}
     assert _read("algorithm", "paper", name) == changed
+    path = configs.config_path("algorithm", "paper", name)
+    assert ALGORITHMS[name].get_from_yaml(str(path)) == composed
     assert vars(composed) == {**vars(ALGORITHMS[name].get_from_yaml()), **changed}
 
 

@@ -14,15 +14,20 @@ from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models.common import Model, ModelConfig
 from tensordict import NestedKey, TensorDictBase
 from tensordict.nn import TensorDictModule, TensorDictSequential
-from torchrl.data import Categorical, Composite, OneHot, ReplayBuffer, Unbounded
+from torchrl.data import Composite, OneHot, ReplayBuffer, Unbounded
 from torchrl.envs import Transform
 from torchrl.modules import EGreedyModule, QValueModule
 from torchrl.objectives import LossModule, ValueEstimators
 
 from remix_plugin.algorithms.burn_in import StoredStates
-from remix_plugin.configs import config_path
+from remix_plugin.algorithms.checks import (
+    check_actions,
+    check_collection,
+    check_models,
+    check_rows,
+)
+from remix_plugin.configs import config_path, read_algorithm_options
 from remix_plugin.data.prioritized import PrioritizedSampler
-from remix_plugin.models.fused_gru import FusedGruConfig
 from remix_plugin.modules.mixers import MixerState
 from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.validation import check_choice, check_flag, check_number
@@ -75,10 +80,12 @@ class ValueFactorisation(Algorithm):
         self.td_lambda = td_lambda
         self.burn_in = burn_in
         self._stored_states: dict[str, StoredStates] = {}
-        self._check_experiment()
+        self._check()
         # BenchMARL then keeps rows of steps together. Left alone it would do so for a
         # recurrent critic_model that the algorithm has no use for, too.
         self.has_rnn = td_lambda > 0 or self.model_config.is_rnn
+        if self.has_rnn:
+            check_rows(self.experiment_config)
 
     @abstractmethod
     def get_loss(
@@ -275,64 +282,21 @@ class ValueFactorisation(Algorithm):
         """Length S of the state that mixers condition on."""
         return sum(shape.numel() for shape in self._state_specs(group).values())
 
-    def _check_experiment(self) -> None:
+    def _check(self) -> None:
         """Refuse what would fail, or silently do something else, during training."""
         name = type(self).__name__
-        config = self.experiment_config
-        if config.collect_with_grad:
-            raise ValueError(
-                f"experiment.collect_with_grad=True is not allowed with {name}: it "
-                "must be False, as the algorithm learns from replay."
-            )
-        self._check_models()
-        self._check_actions()
-
-    def _check_models(self) -> None:
-        recurrent = [
-            config for config in self.get_agent_model_configs() if config.is_rnn
-        ]
-        if recurrent and not self.model_config.is_rnn:
-            raise ValueError(
-                f"critic_model={recurrent[0].associated_class().__name__} with "
-                f"model={self.model_config.associated_class().__name__} is not "
-                "allowed: a recurrent critic_model needs a recurrent model, as "
-                "BenchMARL marks the starts of episodes only for that."
-            )
-        ensemble = isinstance(self.experiment.algorithm_config, EnsembleAlgorithmConfig)
-        if self.td_lambda > 0 and ensemble and not self.model_config.is_rnn:
-            raise ValueError(
-                f"td_lambda={self.td_lambda} is not allowed inside an ensemble with a "
-                "model that is not recurrent: its replay holds single steps, so "
-                "td_lambda must be 0."
-            )
-        if self.burn_in == "stored":
-            for config in recurrent or [self.model_config]:
-                if not isinstance(config, FusedGruConfig):
-                    raise ValueError(
-                        "burn_in='stored' is not allowed with a model of class "
-                        f"{config.associated_class().__name__}: it must be 'zero', or "
-                        "recurrent models must be model=layers/fused_gru, which start "
-                        "from a given hidden state."
-                    )
-
-    def _check_actions(self) -> None:
-        name = type(self).__name__
-        available = self.experiment.test_env.full_observation_spec.keys(True, True)
-        for group in self.group_map:
-            spec = self.action_spec[group, "action"]
-            # Their subclasses hold several choices per agent.
-            if type(spec) not in (Categorical, OneHot):
-                raise NotImplementedError(
-                    f"{name} needs discrete actions: the action of group {group!r} is "
-                    f"{type(spec).__name__}, it must be Categorical or OneHot."
-                )
-            key = self.action_mask_key(group)
-            if key is not None and key not in available:
-                raise ValueError(
-                    f"action_mask={key!r} is missing: the task declares it in its "
-                    "action_mask_spec, but its environment does not have it. It must "
-                    "be in the environment's observation_spec."
-                )
+        check_collection(name, self.experiment_config)
+        check_models(
+            self.model_config,
+            self.get_agent_model_configs(),
+            td_lambda=self.td_lambda,
+            burn_in=self.burn_in,
+            in_ensemble=isinstance(
+                self.experiment.algorithm_config, EnsembleAlgorithmConfig
+            ),
+        )
+        masks = {group: self.action_mask_key(group) for group in self.group_map}
+        check_actions(name, self.action_spec, masks, self.experiment.test_env)
 
 
 @dataclass
@@ -361,10 +325,8 @@ class ValueFactorisationConfig(AlgorithmConfig):
     @classmethod
     def get_from_yaml(cls, path: str | None = None) -> ValueFactorisationConfig:
         """Load from ``path``, or from the plugin's YAML of the algorithm's name."""
-        if path is None:
-            name = cls.associated_class().__name__.lower()
-            path = str(config_path("algorithm", name))
-        return super().get_from_yaml(path)
+        name = cls.associated_class().__name__.lower()
+        return cls(**read_algorithm_options(path or config_path("algorithm", name)))
 
     def get_algorithm(self, experiment: Experiment) -> Algorithm:
         """Build the algorithm; if it refuses, leave no empty run folder behind."""

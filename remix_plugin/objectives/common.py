@@ -75,8 +75,8 @@ class ValueFactorisationLoss(LossModule):
             valid (NestedKey): false for padding, which must be finite and, in rows,
                 at their end, bool ``[*B]``; all count where absent. TorchRL's
                 ``split_trajectories`` writes it.
-            is_init (NestedKey): starts of episodes, bool ``[B, T, 1]``, read by
-                recurrent networks.
+            is_init (NestedKey): starts of episodes, bool ``[B, T, 1]``; recurrent
+                networks read it, and rows are cut there too where the batch has it.
             initial_state (NestedKey): hidden state of the utilities at the start of
                 each row, as :func:`~.sequences.pack_rows` leaves it; zero where absent.
             reward (NestedKey): team reward ``[*B, 1]``, under ``"next"``.
@@ -175,6 +175,9 @@ class ValueFactorisationLoss(LossModule):
                 "any order have one-step targets only. Make the loss with "
                 f"sequential=True, for rows of steps, or use {ValueEstimators.TD0}."
             )
+        for name, value in list(estimator.named_buffers()):
+            # A checkpoint must not bring back gamma or lambda: the config says them.
+            estimator.register_buffer(name, value, persistent=False)
         self.value_type = value_type
         self._value_estimator = estimator
         self._forward_value_estimator_keys()
@@ -265,7 +268,9 @@ class ValueFactorisationLoss(LossModule):
                     f"sequential=False with networks that read {is_init!r} is not "
                     "allowed: recurrent networks need rows of steps."
                 )
-            return TransitionPasses(self._run, current, following)
+            return TransitionPasses(
+                self._run, current, following, delayed=self.delay_value
+            )
         if tensordict.ndim != 2:
             raise ValueError(
                 f"A batch of shape {tuple(tensordict.shape)} is not allowed with "
@@ -279,6 +284,7 @@ class ValueFactorisationLoss(LossModule):
             ends=self._ends(tensordict),
             is_init_key=is_init,
             initial_states=self._initial_states(tensordict),
+            delayed=self.delay_value,
         )
 
     def _initial_states(

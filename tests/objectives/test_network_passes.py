@@ -207,3 +207,18 @@ def test_values_carry_a_gradient_now_and_none_after(sequential: bool) -> None:
     assert not passes.now(name, key, target=True).requires_grad
     assert not passes.after(name, key).requires_grad
     assert not passes.after(name, key, target=True).requires_grad
+
+
+@pytest.mark.parametrize("weighting", ["remix-mean", "central"])
+def test_without_delayed_copies_each_network_runs_once_over_rows(
+    weighting: str,
+) -> None:
+    loss = make_loss(
+        make_weighting(weighting), recurrent=True, delay_value=False, seed=3
+    )
+    td, length = rows(recurrent=True)
+    calls, sizes = count(loss, td)
+    assert sizes == [(3, length)] * 2
+    assert (calls["local_value"], calls["unrestricted_value"]) == (1, 1)
+    assert "local_value_target" not in calls
+    assert "unrestricted_value_target" not in calls

@@ -1,0 +1,136 @@
+"""Refusals of what would fail, or silently do something else, during training."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+from benchmarl.experiment import ExperimentConfig
+from benchmarl.models.common import ModelConfig
+from tensordict import NestedKey
+from torchrl.data import Categorical, Composite, OneHot
+from torchrl.envs import EnvBase
+
+from remix_plugin.models.fused_gru import FusedGruConfig
+
+
+def check_collection(name: str, config: ExperimentConfig) -> None:
+    """Refuse collection with gradients.
+
+    Raises:
+        ValueError: if the experiment asks for it.
+    """
+    if config.collect_with_grad:
+        raise ValueError(
+            f"experiment.collect_with_grad=True is not allowed with {name}: it "
+            "must be False, as the algorithm learns from replay."
+        )
+
+
+def check_models(
+    policy: ModelConfig,
+    networks: Sequence[ModelConfig],
+    *,
+    td_lambda: float,
+    burn_in: str,
+    in_ensemble: bool,
+) -> None:
+    """Refuse models that do not go together, or not with the options.
+
+    Args:
+        policy: the policy's model.
+        networks: all models that the loss runs agent by agent.
+
+    Keyword Args:
+        td_lambda: share of longer returns in targets.
+        burn_in: hidden state at the start of rows.
+        in_ensemble: whether an ensemble makes the replay.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    recurrent = [config for config in networks if config.is_rnn]
+    if recurrent and not policy.is_rnn:
+        raise ValueError(
+            f"critic_model={recurrent[0].associated_class().__name__} with "
+            f"model={policy.associated_class().__name__} is not "
+            "allowed: a recurrent critic_model needs a recurrent model, as "
+            "BenchMARL marks the starts of episodes only for that."
+        )
+    if td_lambda > 0 and in_ensemble and not policy.is_rnn:
+        raise ValueError(
+            f"td_lambda={td_lambda} is not allowed inside an ensemble with a "
+            "model that is not recurrent: its replay holds single steps, so "
+            "td_lambda must be 0."
+        )
+    for config in (recurrent or [policy]) if burn_in == "stored" else []:
+        if not isinstance(config, FusedGruConfig):
+            raise ValueError(
+                "burn_in='stored' is not allowed with a model of class "
+                f"{config.associated_class().__name__}: it must be 'zero', or "
+                "recurrent models must be model=layers/fused_gru, which start "
+                "from a given hidden state."
+            )
+
+
+def check_rows(config: ExperimentConfig) -> None:
+    """Warn of rows that leave longer targets, or an update, too little.
+
+    Args:
+        config: the experiment's, which keeps rows of steps in replay.
+    """
+    n_envs = config.off_policy_n_envs_per_worker
+    frames = config.off_policy_collected_frames_per_batch
+    steps = -(-frames // n_envs)
+    given = (
+        f"experiment.off_policy_collected_frames_per_batch={frames} with "
+        f"off_policy_n_envs_per_worker={n_envs} makes rows of {steps} "
+    )
+    if steps == 1:
+        warnings.warn(
+            f"{given}step: targets are one-step and recurrent models have no memory "
+            "in training. Collect more frames, or in fewer environments.",
+            stacklevel=2,
+        )
+    elif config.off_policy_train_batch_size <= steps:
+        warnings.warn(
+            f"{given}steps: with off_policy_train_batch_size="
+            f"{config.off_policy_train_batch_size} an update sees a single row. Use "
+            "larger batches, or more environments.",
+            stacklevel=2,
+        )
+
+
+def check_actions(
+    name: str,
+    actions: Composite,
+    masks: Mapping[str, NestedKey | None],
+    env: EnvBase,
+) -> None:
+    """Refuse actions that are not discrete, and masks that the task does not give.
+
+    Args:
+        name: the algorithm's, for messages.
+        actions: the action spec of all groups.
+        masks: by group, the entry of its action mask.
+        env: an environment of the task.
+
+    Raises:
+        NotImplementedError: if a group's actions are not discrete.
+        ValueError: if an environment lacks a mask that its task declares.
+    """
+    available = env.full_observation_spec.keys(True, True)
+    for group, key in masks.items():
+        spec = actions[group, "action"]
+        # Their subclasses hold several choices per agent.
+        if type(spec) not in (Categorical, OneHot):
+            raise NotImplementedError(
+                f"{name} needs discrete actions: the action of group {group!r} is "
+                f"{type(spec).__name__}, it must be Categorical or OneHot."
+            )
+        if key is not None and key not in available:
+            raise ValueError(
+                f"action_mask={key!r} is missing: the task declares it in its "
+                "action_mask_spec, but its environment does not have it. It must "
+                "be in the environment's observation_spec."
+            )
