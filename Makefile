@@ -12,7 +12,7 @@ RUN := results/$(shell date +%Y-%m-%d_%H-%M-%S)
 endif
 MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
-.PHONY: train test lint learning compare matrix speed clean
+.PHONY: train test lint learning compare matrix paper speed burn-in clean
 
 train: $(STAMP)
 	$(BIN)/python -m benchmarl.run algorithm=remix task=predator_prey/punish_2 \
@@ -46,6 +46,22 @@ compare: $(STAMP)
 # The matrix game's table of the README: five seeds of all algorithms
 matrix: $(STAMP)
 	$(BIN)/python scripts/matrix_game.py
+
+# ReMIX with the paper's settings. An update fills gigabytes anew: the C library is told
+# to keep that memory rather than to hand it back each time (glibc; harmless elsewhere).
+KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=500000000
+FRAMES ?= 1_000_000
+
+paper: $(STAMP)
+	$(KEEP_MEMORY) $(BIN)/python -m benchmarl.run algorithm=paper/remix \
+	  task=predator_prey/punish_2 experiment=paper_predator_prey \
+	  model=layers/gru_64 model@critic_model=layers/gru_64 seed=0 \
+	  experiment.max_n_frames=$(FRAMES) hydra.run.dir="$(RUN)"
+	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at $(subst _,,$(FRAMES))
+
+# What burn_in=stored costs and gains
+burn-in: $(STAMP)
+	$(BIN)/python scripts/benchmark_burn_in.py
 
 # The speed tables of the README
 speed: $(STAMP)

@@ -20,7 +20,7 @@ import tempfile
 import torch
 from benchmarking import machine, take_turns
 from benchmarl.experiment import Experiment
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from torch import Tensor
 
 from remix_plugin import get_experiment_config
@@ -127,12 +127,12 @@ def _print_costs(experiment: Experiment, batch: TensorDictBase) -> None:
     seconds = take_turns(actions, "cpu", TURNS, repeats=1)
     storing, update = (statistics.median(times) for times in seconds.values())
     updates = experiment.config.off_policy_n_optimizer_steps
-    states, _ = loss.hidden_states(batch, {})
-    rows = TensorDict({key: batch[key] for key in states}, batch.batch_size)
+    kept = experiment.replay_buffers[GROUP].storage[:]
+    states = kept.select(*loss.hidden_states(batch, {})[0])
     print(
         f"\nstoring: {1e3 * storing:.0f} ms an iteration, whose {updates} updates take "
-        f"{1e3 * update:.0f} ms each; {rows.bytes() / len(batch):,.0f} of "
-        f"{batch.bytes() / len(batch):,.0f} bytes a row"
+        f"{1e3 * update:.0f} ms each; {states.bytes() / len(kept):,.0f} of "
+        f"{kept.bytes() / len(kept):,.0f} bytes a row"
     )
 
 
