@@ -102,5 +102,9 @@ def test_recurrent_agents_learn_with_longer_returns(tmp_path: Path) -> None:
     assert all(0 < loss < float("inf") for loss in losses)
     (checkpoint,) = tmp_path.rglob("checkpoint_32.pt")
     saved = torch.load(checkpoint, weights_only=False)
-    assert saved["buffer_agents"]["_storage"]["_len"] == 8
-    assert float(saved["loss_agents"]["_value_estimator.lmbda"]) == pytest.approx(0.6)
+    storage = saved["buffer_agents"]["_storage"]
+    # Rows of steps, for targets over several of them, and where their memory begins.
+    assert storage["_len"] == 8
+    assert {"initial_state", "unrestricted_initial_state"} <= set(storage["_storage"])
+    # Which targets those are, the config says.
+    assert not [key for key in saved["loss_agents"] if "value_estimator" in key]
