@@ -127,9 +127,7 @@ def test_paper_settings_differ_in_what_they_say_alone(
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_values_that_all_algorithms_share_have_the_defaults_of_remix(
-    name: str,
-) -> None:
+def test_shared_options_have_the_defaults_of_remix(name: str) -> None:
     own, remix = _read("algorithm", name), _read("algorithm", "remix")
     for field in ("double_q", "delay_value", "loss_function", "td_lambda", "burn_in"):
         assert own[field] == remix[field]
