@@ -1,6 +1,6 @@
 """Draws the learning curves of all runs below a folder and prints their last returns.
 
-Usage: python scripts/learning_curves.py FOLDER [--at FRAMES ...]
+Usage: python scripts/learning_curves.py FOLDER [--at FRAMES ...] [--win-above RETURN]
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ def main() -> None:
         default=[],
         help="also print a table of returns at these frames, and of times",
     )
+    parser.add_argument(
+        "--win-above",
+        type=float,
+        help="draw and print win rates: episodes with a larger return were won "
+        "(15 on SMAX and SMAC with their default reward scale)",
+    )
     args = parser.parse_args()
     folder = args.folder.resolve()
-    curves = read_curves(folder)
+    curves = read_curves(folder, args.win_above)
     picture = folder / "learning_curves.png"
     plot_curves(curves).savefig(picture, dpi=150)
     for curve in curves:
@@ -40,9 +46,12 @@ def main() -> None:
 
 
 def _summary(curve: Curve) -> str:
+    wins = ""
+    if curve.win_rates is not None:
+        wins = f", win rate {curve.win_rates[-1]:.2f}"
     return (
         f"{curve.algorithm} on {curve.environment}/{curve.task}, seed {curve.seed}: "
-        f"last evaluation return {curve.returns[-1]:.2f} "
+        f"last evaluation return {curve.returns[-1]:.2f}{wins} "
         f"(mean of {curve.n_episodes} greedy episodes at {curve.frames[-1]} frames)"
     )
 
@@ -55,8 +64,9 @@ def _table(curves: list[Curve], frames: list[int]) -> str:
         "|---" * (len(columns) + 1) + "|",
     ]
     for curve in curves:
-        returns = dict(zip(curve.frames, curve.returns, strict=True))
-        cells = [f"{returns[f]:.1f}" if f in returns else "-" for f in frames]
+        scores = dict(zip(curve.frames, curve.scores, strict=True))
+        digits = 1 if curve.win_rates is None else 2
+        cells = [f"{scores[f]:.{digits}f}" if f in scores else "-" for f in frames]
         minutes = "-" if curve.seconds is None else f"{curve.seconds / 60:.1f}"
         row = [curve.task, curve.algorithm, str(curve.seed), *cells, minutes]
         lines.append("| " + " | ".join(row) + " |")

@@ -32,6 +32,8 @@ class Curve:
         n_episodes (int): episodes of the last evaluation.
         seconds (float, optional): what the run took, evaluations included; None where
             no csv logger wrote it.
+        win_rates (tuple of float, optional): share of won episodes at each evaluation;
+            None where wins are not told from returns.
     """
 
     environment: str
@@ -42,13 +44,21 @@ class Curve:
     returns: tuple[float, ...]
     n_episodes: int
     seconds: float | None = None
+    win_rates: tuple[float, ...] | None = None
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Win rates where there are any, else returns."""
+        return self.returns if self.win_rates is None else self.win_rates
 
 
-def read_curves(folder: str | Path) -> list[Curve]:
+def read_curves(folder: str | Path, win_above: float | None = None) -> list[Curve]:
     """Read all runs below a folder.
 
     Args:
         folder: where runs have left their json, at any depth.
+        win_above (float, optional): episodes with a larger return were won. On battles
+            that holds for the json of any algorithm, which knows returns alone.
 
     Returns:
         list of Curve: ordered by environment, task, algorithm and seed.
@@ -63,7 +73,7 @@ def read_curves(folder: str | Path) -> list[Curve]:
     found: dict[tuple[str, str, str, int], Path] = {}
     for file in sorted(Path(folder).rglob("*.json")):
         # What wandb leaves among the results is not one of them.
-        for curve in _read_file(file) if "wandb" not in file.name else []:
+        for curve in _read_file(file, win_above) if "wandb" not in file.name else []:
             run = (curve.environment, curve.task, curve.algorithm, curve.seed)
             if run in found:
                 raise ValueError(
@@ -78,7 +88,7 @@ def read_curves(folder: str | Path) -> list[Curve]:
     return sorted(curves, key=lambda c: (c.environment, c.task, c.algorithm, c.seed))
 
 
-def _read_file(file: Path) -> list[Curve]:
+def _read_file(file: Path, win_above: float | None) -> list[Curve]:
     """The runs of one result file that were evaluated at least once."""
     curves = []
     for environment, tasks in load_and_merge_json_dicts([str(file)]).items():
@@ -89,15 +99,19 @@ def _read_file(file: Path) -> list[Curve]:
                     if not steps:
                         continue
                     steps.sort(key=lambda step: step["step_count"])
+                    episodes = [np.array(step["return"]) for step in steps]
                     curve = Curve(
                         environment=environment,
                         task=task,
                         algorithm=algorithm,
                         seed=int(seed.removeprefix("seed_")),
                         frames=tuple(step["step_count"] for step in steps),
-                        returns=tuple(float(np.mean(s["return"])) for s in steps),
-                        n_episodes=len(steps[-1]["return"]),
+                        returns=tuple(float(np.mean(e)) for e in episodes),
+                        n_episodes=len(episodes[-1]),
                         seconds=_seconds(file),
+                        win_rates=None
+                        if win_above is None
+                        else tuple(float(np.mean(e > win_above)) for e in episodes),
                     )
                     curves.append(curve)
     return curves
@@ -112,7 +126,7 @@ def _seconds(file: Path) -> float | None:
 
 
 def plot_curves(curves: list[Curve]) -> Figure:
-    """Return against frames: a panel per task, a colour per algorithm.
+    """Return, or win rate, against frames: a panel per task, a colour per algorithm.
 
     Thin lines are seeds, the thick one is their mean, drawn where all of them were
     evaluated.
@@ -139,7 +153,8 @@ def plot_curves(curves: list[Curve]) -> Figure:
                 _draw(axis, chosen, _style(number))
         axis.set_title("/".join(task))
         axis.set_xlabel("frames (environment steps)")
-        axis.set_ylabel("mean return of greedy episodes")
+        wins = any(c.win_rates is not None for c in curves)
+        axis.set_ylabel(f"{'win rate' if wins else 'mean return'} of greedy episodes")
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
     figure.tight_layout()
@@ -162,8 +177,8 @@ def _draw(axis: plt.Axes, curves: list[Curve], style: dict[str, Any]) -> None:
     if len(curves) > 1:
         for curve in curves:
             color = style["color"]
-            axis.plot(curve.frames, curve.returns, color=color, alpha=0.35, lw=1)
+            axis.plot(curve.frames, curve.scores, color=color, alpha=0.35, lw=1)
     shared = sorted(set.intersection(*(set(c.frames) for c in curves)))
-    at = [dict(zip(c.frames, c.returns, strict=True)) for c in curves]
+    at = [dict(zip(c.frames, c.scores, strict=True)) for c in curves]
     mean = [float(np.mean([run[frame] for run in at])) for frame in shared]
     axis.plot(shared, mean, ms=4, lw=2, label=label, **style)

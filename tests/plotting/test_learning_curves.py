@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_read_curves_orders_runs_and_averages_episodes(results: Path) -> None:
     assert [c.seconds for c in curves] == [None, None, 150.0]
 
 
+def test_win_rates_are_shares_of_returns_above_a_bound(results: Path) -> None:
+    curves = read_curves(results, win_above=3.0)
+    assert [c.win_rates for c in curves] == [(0.0, 0.0), (0.0, 0.5, 1.0), (0.0, 1.0)]
+    assert curves[1].returns == (1.0, 3.5, 8.0)
+    assert curves[1].scores == curves[1].win_rates
+    axis = plot_curves(curves).axes[0]
+    assert axis.get_ylabel() == "win rate of greedy episodes"
+    lines = {line.get_label(): line for line in axis.get_lines()}
+    assert list(lines["remix (seeds 0, 1)"].get_ydata()) == [0.0, 0.75]
+    assert plot_curves(read_curves(results)).axes[0].get_ylabel().startswith("mean")
+
+
 def test_read_curves_refuses_a_folder_without_results(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         read_curves(tmp_path)
@@ -115,3 +128,15 @@ def test_script_prints_last_returns_and_writes_the_picture(results: Path) -> Non
     picture = results / "learning_curves.png"
     assert str(picture) in done.stdout
     assert plt.imread(picture).std() > 0.01
+
+
+def test_script_prints_win_rates(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = str(ROOT / "scripts" / "learning_curves.py")
+    arguments = [script, str(results), "--at", "20", "--win-above", "3"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(script, run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "seed 0: last evaluation return 8.00, win rate 1.00 (mean of 2" in printed
+    assert "| punish_2 | remix | 0 | 0.50 | - |\n" in printed
