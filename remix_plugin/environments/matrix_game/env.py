@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
-from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
+from torchrl.data import Bounded, Composite
 from torchrl.envs import EnvBase
 
 from remix_plugin.environments.matrix_game.config import MatrixGameConfig
+from remix_plugin.environments.specs import set_team_specs
 
 
 class MatrixGameEnv(EnvBase):
@@ -105,18 +106,4 @@ class MatrixGameEnv(EnvBase):
             shape=batch,
             device=device,
         )
-        self.action_spec = Composite(
-            agents=Composite(
-                action=Categorical(n_actions, (*batch, n_agents), dtype=torch.int64),
-                shape=(*batch, n_agents),
-            ),
-            shape=batch,
-            device=device,
-        )
-        self.reward_spec = Unbounded((*batch, 1), device)
-        self.done_spec = Composite(
-            done=Binary(1, (*batch, 1), dtype=torch.bool),
-            terminated=Binary(1, (*batch, 1), dtype=torch.bool),
-            shape=batch,
-            device=device,
-        )
+        set_team_specs(self, n_agents, n_actions, truncates=False)

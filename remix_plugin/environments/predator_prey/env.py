@@ -9,7 +9,7 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torch.nn.functional import one_hot
-from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
+from torchrl.data import Binary, Bounded, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from remix_plugin.environments.predator_prey.config import PredatorPreyConfig
@@ -25,6 +25,7 @@ from remix_plugin.environments.predator_prey.world import (
     draw_step,
     draw_world,
 )
+from remix_plugin.environments.specs import set_team_specs
 
 
 class PredatorPreyEnv(EnvBase):
@@ -306,20 +307,4 @@ class PredatorPreyEnv(EnvBase):
             shape=batch,
             device=device,
         )
-        self.action_spec = Composite(
-            agents=Composite(
-                action=Categorical(N_ACTIONS, (*batch, n), dtype=torch.int64),
-                shape=(*batch, n),
-            ),
-            shape=batch,
-            device=device,
-        )
-        self.reward_spec = Unbounded((*batch, 1), device)
-        self.done_spec = Composite(
-            {
-                key: Binary(1, (*batch, 1), dtype=torch.bool)
-                for key in ("done", "terminated", "truncated")
-            },
-            shape=batch,
-            device=device,
-        )
+        set_team_specs(self, n, N_ACTIONS)
