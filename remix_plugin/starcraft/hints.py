@@ -1,0 +1,134 @@
+"""What to know before BenchMARL starts one of its own StarCraft tasks.
+
+BenchMARL builds ``smacv2/...`` itself, before anything of ours. What is missing is told
+from the command line, before the errors that BenchMARL ends with.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+from hydra.errors import HydraException
+
+from remix_plugin.starcraft.installation import StarCraftError, check_starcraft
+from remix_plugin.starcraft.rendering import rendering_fails
+
+LOGGER = logging.getLogger("remix_plugin.starcraft")
+# With these, Hydra tells something and starts nothing.
+_TELLS = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}
+_TELLS |= {"--shell-completion", "-sc"}
+_FAMILIES = ("smac/", "smacv2/")
+_NO = ("false", "no", "n", "off", "0")
+
+
+def log_hints(arguments: Sequence[str]) -> None:
+    """Log what stands in the way of the StarCraft tasks that arguments select.
+
+    Logs an error for what ``smacv2`` tasks miss (``smac`` tasks refuse by themselves),
+    and warnings for settings that fail later. Does nothing where no such task is
+    selected, and never raises for what Hydra will refuse.
+
+    Args:
+        arguments: of a Hydra application of BenchMARL, as in ``sys.argv[1:]``.
+    """
+    if not any("smac" in argument for argument in arguments):
+        return
+    if any(argument.split("=")[0] in _TELLS for argument in arguments):
+        return
+    chosen = _read_overrides(arguments)
+    if any(str(task).startswith(_FAMILIES) for task in chosen.get("task", [])):
+        _warn_of_random_frames(chosen)
+    tasks = {str(task): _task_file(str(task)) for task in chosen.get("task", [])}
+    maps = {name: _yaml(path)["map_name"] for name, path in tasks.items() if path}
+    if not maps:
+        return
+    map_names = list(map(str, chosen.get("task.map_name", maps.values())))
+    problems = check_starcraft(map_names)
+    if problems:
+        error = StarCraftError.from_problems(problems, dict.fromkeys(map_names))
+        LOGGER.error("task=%s: %s", ",".join(maps), error)
+    _warn_of_rendering(chosen)
+
+
+def _read_overrides(arguments: Sequence[str]) -> dict[str, list[Any]]:
+    """Values of each option or group in the arguments, more than one in a sweep."""
+    parser = OverridesParser.create()
+    chosen = {}
+    for argument in arguments:
+        try:
+            override = parser.parse_override(argument)
+        except HydraException:
+            # A flag, the value of one, or something for Hydra to refuse.
+            continue
+        value = override.value()
+        values = value.list if isinstance(value, ChoiceSweep) else [value]
+        if not override.is_delete():
+            chosen[override.key_or_group] = [
+                value.text if isinstance(value, QuotedString) else value
+                for value in values
+            ]
+    return chosen
+
+
+def _task_file(task: str) -> Path | None:
+    """BenchMARL's YAML of one of its smacv2 tasks, or None if it is not one."""
+    folder = Path(str(files("benchmarl"))) / "conf" / "task" / "smacv2"
+    known = {f"smacv2/{path.stem}": path for path in folder.glob("*.yaml")}
+    return known.get(task)
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text()) or {}
+
+
+def _experiment_values(option: str, chosen: dict[str, list[Any]]) -> list[Any]:
+    """Values that an option of the experiment takes, from arguments or YAML files."""
+    if f"experiment.{option}" in chosen:
+        return chosen[f"experiment.{option}"]
+    ours = Path(str(files("benchmarl_configs"))) / "experiment"
+    theirs = Path(str(files("benchmarl"))) / "conf" / "experiment"
+    defaults = _yaml(theirs / "base_experiment.yaml")
+    values = []
+    for name in chosen.get("experiment", ["base_experiment"]):
+        paths = [folder / f"{name}.yaml" for folder in (ours, theirs)]
+        # What lies elsewhere is the user's, and is not judged.
+        for path in filter(Path.is_file, paths):
+            values.append(_yaml(path).get(option, defaults.get(option)))
+    return values
+
+
+def _may_be_on(option: str, chosen: dict[str, list[Any]]) -> bool:
+    values = _experiment_values(option, chosen)
+    return any(str(value).lower() not in _NO for value in values)
+
+
+def _warn_of_rendering(chosen: dict[str, list[Any]]) -> None:
+    if not rendering_fails():
+        return
+    if _may_be_on("evaluation", chosen) and _may_be_on("render", chosen):
+        LOGGER.warning(
+            "experiment.render=True fails at the first evaluation of smacv2 tasks on "
+            "Python 3.11 and later: pysc2 4.0.0 raises `TypeError: Random.shuffle() "
+            "takes 2 positional arguments but 3 were given`. Add "
+            "experiment.render=False."
+        )
+
+
+def _warn_of_random_frames(chosen: dict[str, list[Any]]) -> None:
+    values = _experiment_values("off_policy_init_random_frames", chosen)
+    frames = [v for v in values if isinstance(v, (int, float)) and v > 0]
+    if frames:
+        LOGGER.warning(
+            "experiment.off_policy_init_random_frames=%s fails at the first step of "
+            "StarCraft tasks: the random policy ignores the action mask, and the game "
+            "refuses actions that are not available. Set it to 0 and explore with "
+            "experiment.exploration_eps_init=1.0 instead.",
+            ",".join(map(str, frames)),
+        )
