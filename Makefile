@@ -12,7 +12,7 @@ RUN := results/$(shell date +%Y-%m-%d_%H-%M-%S)
 endif
 MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
-.PHONY: train test lint learning compare matrix paper speed burn-in clean
+.PHONY: train test lint learning compare matrix paper smax speed burn-in clean
 
 train: $(STAMP)
 	$(BIN)/python -m benchmarl.run algorithm=remix task=predator_prey/punish_2 \
@@ -20,7 +20,7 @@ train: $(STAMP)
 	$(BIN)/python scripts/learning_curves.py "$(RUN)"
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -59,6 +59,15 @@ paper: $(STAMP)
 	  experiment.max_n_frames=$(FRAMES) hydra.run.dir="$(RUN)"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at $(subst _,,$(FRAMES))
 
+# The SMAX table of the README: all value-based algorithms on four maps, one seed
+smax: $(STAMP)
+	$(BIN)/python -m benchmarl.run -m \
+	  algorithm=remix,owqmix,cwqmix,tunedqmix,qplex,qatten,qtran,qmix,vdn,iql \
+	  task=smax/3m,smax/3s_vs_5z,smax/6h_vs_8z,smax/5m_vs_6m experiment=smax \
+	  $(MODEL) seed=0 experiment.max_n_frames=200_000 hydra.sweep.dir="$(RUN)"
+	$(BIN)/python scripts/learning_curves.py "$(RUN)" --win-above 15 \
+	  --at 48000 96000 144000 200000
+
 # What burn_in=stored costs and gains
 burn-in: $(STAMP)
 	$(BIN)/python scripts/benchmark_burn_in.py
@@ -67,6 +76,7 @@ burn-in: $(STAMP)
 speed: $(STAMP)
 	$(BIN)/python scripts/benchmark_speed.py
 	$(BIN)/python scripts/benchmark_gru.py
+	$(BIN)/python scripts/benchmark_smax.py
 
 $(STAMP): pyproject.toml constraints.txt scripts/set_up.sh
 	sh scripts/set_up.sh "$(PYTHON)" "$(VENV)"

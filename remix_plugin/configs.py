@@ -33,8 +33,8 @@ def config_path(*parts: str) -> Path:
     return path
 
 
-def read_algorithm_options(path: str | Path) -> dict[str, Any]:
-    """Options of an algorithm's YAML, over those of the file that it builds upon.
+def read_options(path: str | Path) -> dict[str, Any]:
+    """Options of an algorithm's or a task's YAML, over those of files it builds upon.
 
     What Hydra makes of ``defaults: [/algorithm/remix@_here_, _self_]``, for scripts.
 
@@ -47,9 +47,9 @@ def read_algorithm_options(path: str | Path) -> dict[str, Any]:
     options = yaml.safe_load(Path(path).read_text()) or {}
     base: dict[str, Any] = {}
     for entry in options.pop("defaults", []):
-        if str(entry).startswith("/algorithm/"):
-            name = entry.removeprefix("/algorithm/").removesuffix("@_here_")
-            base |= read_algorithm_options(config_path("algorithm", name))
+        if str(entry).endswith("@_here_"):
+            parts = entry.removeprefix("/").removesuffix("@_here_").split("/")
+            base |= read_options(config_path(*parts))
     return {**base, **options}
 
 

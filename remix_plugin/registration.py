@@ -20,6 +20,8 @@ from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
+from remix_plugin.environments.smac.common import SmacTask
+from remix_plugin.environments.smax.common import SmaxTask
 from remix_plugin.models.fused_gru import FusedGruConfig
 
 ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
@@ -31,7 +33,7 @@ ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
     QattenConfig,
     QtranConfig,
 )
-TASKS: tuple[type[Task], ...] = (PredatorPreyTask, MatrixGameTask)
+TASKS: tuple[type[Task], ...] = (PredatorPreyTask, MatrixGameTask, SmacTask, SmaxTask)
 MODELS: tuple[type[ModelConfig], ...] = (FusedGruConfig,)
 
 

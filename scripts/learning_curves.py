@@ -30,7 +30,7 @@ def main() -> None:
         "--win-above",
         type=float,
         help="draw and print win rates: episodes with a larger return were won "
-        "(15 on SMAX and SMAC with their default reward scale)",
+        "(15 on SMAX with its default reward_scale)",
     )
     args = parser.parse_args()
     folder = args.folder.resolve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,19 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
 import remix_plugin  # noqa: F401  registers algorithms and tasks
+
+# Most of the time of SMAX's tests is JAX's compiler's: let it optimise little, as in
+# JAX's own tests, and keep its results for other processes and later runs. JAX reads
+# this when it is imported, in subprocesses too.
+JAX_OPTIONS = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_COMPILATION_CACHE_DIR": str(
+        Path(__file__).parents[1] / ".pytest_cache" / "jax_compilations"
+    ),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+}
+for _option, _value in JAX_OPTIONS.items():
+    os.environ.setdefault(_option, _value)
 
 TINY = {
     "max_n_frames": 48,

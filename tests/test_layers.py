@@ -19,6 +19,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "hydra_plugins").glob("
 LAYERS = {
     "validation": 0,
     "configs": 0,
+    "starcraft": 0,
     "environments": 1,
     "data": 1,
     "modules": 1,
@@ -33,7 +34,14 @@ LAYERS = {
     "hydra_plugins": 6,
 }
 WITHOUT_BENCHMARL = ("validation", "data", "modules", "weighting", "objectives")
-SIMULATOR_FILES = ("env", "world", "rendering", "config")
+# Reads the overrides of a command line, by Hydra's own parser.
+READERS = ("remix_plugin.starcraft.hints",)
+SIMULATOR_FILES = (
+    *("env", "world", "rendering", "config", "maps", "battles"),
+    *("engine", "backend"),
+)
+# What is not installed everywhere, and costs time, memory or a clash once imported.
+SIMULATORS = {"jax", "jaxlib", "jaxmarl", "flax", "smacv2", "smac", "pysc2"}
 
 
 def _name(path: Path) -> str:
@@ -96,6 +104,15 @@ def test_imports_never_go_up(name: str) -> None:
     assert not above
 
 
+def test_starcraft_check_stands_alone() -> None:
+    for name, path in MODULES.items():
+        if _layer(name) == "starcraft":
+            ours = {other for other in _imports(path) if _is_ours(other)}
+            assert {_layer(other) for other in ours} <= {"starcraft"}
+            packages = {"smacv2", "smac", "pysc2", "benchmarl", "torch"}
+            assert not _roots(path) & packages
+
+
 def test_imports_have_no_cycle() -> None:
     graph = {
         name: {other for other in _imports(path) if other in MODULES} - {name}
@@ -127,8 +144,27 @@ def test_every_environment_has_a_simulator_without_benchmarl() -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_only_registration_knows_hydra(name: str) -> None:
-    if _layer(name) not in ("registration", "hydra_plugins"):
+    if _layer(name) not in ("registration", "hydra_plugins") and name not in READERS:
         assert not _roots(MODULES[name]) & {"hydra", "omegaconf"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_simulators_are_imported_late(name: str) -> None:
+    # That is, within functions; a name that only a type checker reads is harmless.
+    for node in ast.parse(MODULES[name].read_text()).body:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [str(node.module)]
+        else:
+            continue
+        assert not {imported.split(".")[0] for imported in names} & SIMULATORS
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_jax_is_known_to_smax_alone(name: str) -> None:
+    if not name.startswith("remix_plugin.environments.smax."):
+        assert not _roots(MODULES[name]) & {"jax", "jaxlib", "jaxmarl", "flax"}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -155,4 +191,4 @@ def test_hydra_plugin_imports_nothing_heavy_at_its_top() -> None:
         for alias in node.names
     }
     roots = {name.split(".")[0] for name in names}
-    assert roots <= {"__future__", "hydra", "pathlib", "urllib"}
+    assert roots <= {"__future__", "hydra", "pathlib", "sys", "urllib"}

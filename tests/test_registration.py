@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import benchmarl
 import pytest
 import yaml
 from benchmarl.algorithms import Qmix, algorithm_config_registry
@@ -17,29 +15,23 @@ from benchmarl.environments import Task, task_config_registry
 from benchmarl.experiment import ExperimentConfig
 from benchmarl.hydra_config import (
     load_model_config_from_hydra,
-    load_task_config_from_hydra,
 )
 from benchmarl.models import GruConfig, model_config_registry
+from config_files import BENCHMARL_CONF, CONFIGS, TASK_MEMBERS, read, stems, typed
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-import benchmarl_configs
 import remix_plugin
 from remix_plugin import configs
 from remix_plugin.algorithms.remix import Remix, RemixConfig
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.models.fused_gru import FusedGruConfig
-from remix_plugin.registration import ALGORITHM_CONFIGS, MODELS, TASKS
+from remix_plugin.registration import ALGORITHM_CONFIGS, MODELS
 
 Compose = Callable[..., DictConfig]
 
-CONFIGS = Path(benchmarl_configs.__file__).parent
-BENCHMARL_CONF = Path(benchmarl.__file__).parent / "conf"
 ALGORITHMS = {
     config.associated_class().__name__.lower(): config for config in ALGORITHM_CONFIGS
-}
-TASK_MEMBERS = {
-    f"{task.env_name()}/{task.name.lower()}": task for tasks in TASKS for task in tasks
 }
 MODEL_YAMLS = [path.stem for path in sorted((CONFIGS / "model").rglob("*.yaml"))]
 EXPERIMENTS = [path.stem for path in sorted((CONFIGS / "experiment").glob("*.yaml"))]
@@ -49,53 +41,20 @@ YAMLS = [
 ]
 
 
-def _stems(root: Path, group: str) -> set[str]:
-    folder = root / group
-    paths = folder.rglob("*.yaml")
-    return {str(path.relative_to(folder).with_suffix("")) for path in paths}
-
-
-def _read(*parts: str) -> dict[str, Any]:
-    content = yaml.safe_load(
-        (CONFIGS.joinpath(*parts)).with_suffix(".yaml").read_text()
-    )
-    content.pop("defaults", None)
-    return content
-
-
-def _typed(value: Any) -> Any:
-    """The value with its type, so that 1, 1.0, True and "1" all differ."""
-    if isinstance(value, dict):
-        return {key: _typed(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_typed(entry) for entry in value]
-    return type(value).__name__, value
-
-
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_is_registered_under_its_class_name(name: str) -> None:
     assert algorithm_config_registry[name] is ALGORITHMS[name]
 
 
-@pytest.mark.parametrize("name", TASK_MEMBERS)
-def test_task_is_registered_under_its_yaml(name: str) -> None:
-    assert task_config_registry[name] is TASK_MEMBERS[name]
-    assert TASK_MEMBERS[name].get_task().name.lower() == name.split("/")[1]
-
-
 def test_every_algorithm_has_a_yaml_and_one_of_the_paper_and_the_reverse() -> None:
     papers = {f"paper/{name}" for name in ALGORITHMS}
-    assert _stems(CONFIGS, "algorithm") == set(ALGORITHMS) | papers
-
-
-def test_every_task_has_a_yaml_and_the_reverse() -> None:
-    assert _stems(CONFIGS, "task") == set(TASK_MEMBERS)
+    assert stems(CONFIGS, "algorithm") == set(ALGORITHMS) | papers
 
 
 @pytest.mark.parametrize("group", ["algorithm", "task", "experiment", "model"])
 def test_no_config_shadows_one_of_benchmarl(group: str) -> None:
-    assert _stems(BENCHMARL_CONF, group)
-    assert not _stems(CONFIGS, group) & _stems(BENCHMARL_CONF, group)
+    assert stems(BENCHMARL_CONF, group)
+    assert not stems(CONFIGS, group) & stems(BENCHMARL_CONF, group)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -107,9 +66,9 @@ def test_algorithm_yaml_hydra_and_dataclass_agree(
     composed = OmegaConf.to_object(cfg.algorithm)
     assert type(loaded) is type(composed) is ALGORITHMS[name]
     fields = [field.name for field in dataclasses.fields(ALGORITHMS[name])]
-    written = _read("algorithm", name)
+    written = read("algorithm", name)
     assert sorted(written) == sorted(fields)
-    assert _typed(vars(loaded)) == _typed(vars(composed)) == _typed(written)
+    assert typed(vars(loaded)) == typed(vars(composed)) == typed(written)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -120,7 +79,7 @@ def test_paper_settings_differ_in_what_they_say_alone(
     composed = OmegaConf.to_object(cfg.algorithm)
     assert type(composed) is ALGORITHMS[name]
     changed = {"td_lambda": 0.6, "burn_in": "stored"}
-    assert _read("algorithm", "paper", name) == changed
+    assert read("algorithm", "paper", name) == changed
     path = configs.config_path("algorithm", "paper", name)
     assert ALGORITHMS[name].get_from_yaml(str(path)) == composed
     assert vars(composed) == {**vars(ALGORITHMS[name].get_from_yaml()), **changed}
@@ -128,31 +87,16 @@ def test_paper_settings_differ_in_what_they_say_alone(
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_shared_options_have_the_defaults_of_remix(name: str) -> None:
-    own, remix = _read("algorithm", name), _read("algorithm", "remix")
+    own, remix = read("algorithm", name), read("algorithm", "remix")
     for field in ("double_q", "delay_value", "loss_function", "td_lambda", "burn_in"):
         assert own[field] == remix[field]
-
-
-@pytest.mark.parametrize("name", TASK_MEMBERS)
-def test_task_yaml_hydra_and_dataclass_agree(
-    name: str, compose_benchmarl: Compose
-) -> None:
-    loaded = TASK_MEMBERS[name].get_from_yaml()
-    cfg = compose_benchmarl("algorithm=remix", f"task={name}")
-    composed = load_task_config_from_hydra(cfg.task, name)
-    assert composed == loaded
-    schema = type(loaded).config_class
-    assert type(OmegaConf.to_object(cfg.task)) is schema
-    written = _read("task", name)
-    assert sorted(written) == sorted(f.name for f in dataclasses.fields(schema))
-    assert _typed(loaded.config) == _typed(composed.config) == _typed(written)
 
 
 @pytest.mark.parametrize("config", MODELS)
 def test_model_is_registered_under_its_yaml(config: Any) -> None:
     assert model_config_registry[config.registry_name] is config
     assert config.registry_name in MODEL_YAMLS
-    assert _read("model", "layers", config.registry_name)["name"] == (
+    assert read("model", "layers", config.registry_name)["name"] == (
         config.registry_name
     )
     class_name = config.associated_class().__name__.lower()
@@ -164,7 +108,7 @@ def test_model_yaml_hydra_and_dataclass_agree(
     name: str, compose_benchmarl: Compose
 ) -> None:
     path = configs.config_path("model", "layers", name)
-    written = _read("model", "layers", name)
+    written = read("model", "layers", name)
     config = model_config_registry[written.pop("name")]
     assert sorted(written) == sorted(f.name for f in dataclasses.fields(config))
     loaded = config.get_from_yaml(str(path))
@@ -179,7 +123,7 @@ def test_model_yaml_hydra_and_dataclass_agree(
         else value
         for key, value in vars(loaded).items()
     }
-    assert _typed(values) == _typed(written)
+    assert typed(values) == typed(written)
     if config in MODELS and name == config.registry_name:
         assert config.get_from_yaml() == loaded
 
@@ -204,7 +148,7 @@ def test_experiment_config_equals_the_composed_one(
     [
         *ALGORITHM_CONFIGS,
         *MODELS,
-        *{type(t.get_task()) for t in TASK_MEMBERS.values()},
+        *dict.fromkeys(type(t.get_task()) for t in TASK_MEMBERS.values()),
     ],
 )
 def test_configs_have_no_defaults_in_python(config: Any) -> None:
@@ -232,38 +176,15 @@ def test_numbers_mean_the_same_to_both_yaml_readers(name: str) -> None:
     # "5e-4" is a string to PyYAML and a float to OmegaConf.
     path = (CONFIGS / name).with_suffix(".yaml")
     content = yaml.safe_load(path.read_text())
-    assert _typed(content) == _typed(OmegaConf.to_container(OmegaConf.load(path)))
+    assert typed(content) == typed(OmegaConf.to_container(OmegaConf.load(path)))
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_algorithm_is_loaded_from_a_path(name: str, tmp_path: Path) -> None:
-    written = {**_read("algorithm", name), "td_lambda": 0.25}
+    written = {**read("algorithm", name), "td_lambda": 0.25}
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(written))
     assert vars(ALGORITHMS[name].get_from_yaml(str(path))) == written
-
-
-@pytest.mark.parametrize("name", TASK_MEMBERS)
-def test_task_is_loaded_from_a_path(name: str, tmp_path: Path) -> None:
-    written = _read("task", name)
-    if "payoff" in written:
-        written["payoff"] = [[1, 2], [3, 4]]
-    else:
-        written["n_prey"] = 3
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(written))
-    assert TASK_MEMBERS[name].get_from_yaml(str(path)).config == written
-
-
-@pytest.mark.parametrize("name", TASK_MEMBERS)
-def test_task_is_type_checked_without_a_warning(
-    name: str, compose_benchmarl: Compose
-) -> None:
-    cfg = compose_benchmarl("algorithm=remix", f"task={name}")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*TaskConfig.*")
-        TASK_MEMBERS[name].get_from_yaml()
-        load_task_config_from_hydra(cfg.task, name)
 
 
 def test_registering_again_is_harmless() -> None:
@@ -338,7 +259,7 @@ def test_an_algorithm_of_the_users_own_is_registered(tmp_path: Path) -> None:
             return Mine
 
     path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(_read("algorithm", "remix")))
+    path.write_text(yaml.safe_dump(read("algorithm", "remix")))
     remix_plugin.register_algorithm(MineConfig)
     try:
         config = algorithm_config_registry["mine"]
@@ -352,7 +273,7 @@ def test_an_algorithm_of_the_users_own_is_registered(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("group", ["experiment", "algorithm"])
 def test_unknown_name_is_answered_with_the_known_ones(group: str) -> None:
-    known = ", ".join(sorted(_stems(CONFIGS, group)))
+    known = ", ".join(sorted(stems(CONFIGS, group)))
     match = rf"{group}='nope' is not one of the plugin's configs: .* {known}\.$"
     with pytest.raises(FileNotFoundError, match=match):
         configs.config_path(group, "nope")

@@ -26,7 +26,8 @@ from remix_plugin.algorithms.checks import (
     check_models,
     check_rows,
 )
-from remix_plugin.configs import config_path, read_algorithm_options
+from remix_plugin.callbacks.win_rate import attach_win_rate
+from remix_plugin.configs import config_path, read_options
 from remix_plugin.data.prioritized import PrioritizedSampler
 from remix_plugin.modules.mixers import MixerState
 from remix_plugin.objectives.common import ValueFactorisationLoss
@@ -86,6 +87,7 @@ class ValueFactorisation(Algorithm):
         self.has_rnn = td_lambda > 0 or self.model_config.is_rnn
         if self.has_rnn:
             check_rows(self.experiment_config)
+        attach_win_rate(self.experiment)
 
     @abstractmethod
     def get_loss(
@@ -326,7 +328,7 @@ class ValueFactorisationConfig(AlgorithmConfig):
     def get_from_yaml(cls, path: str | None = None) -> ValueFactorisationConfig:
         """Load from ``path``, or from the plugin's YAML of the algorithm's name."""
         name = cls.associated_class().__name__.lower()
-        return cls(**read_algorithm_options(path or config_path("algorithm", name)))
+        return cls(**read_options(path or config_path("algorithm", name)))
 
     def get_algorithm(self, experiment: Experiment) -> Algorithm:
         """Build the algorithm; if it refuses, leave no empty run folder behind."""

@@ -9,17 +9,23 @@ from benchmarl.environments import Task, TaskClass
 from torchrl.data import Composite
 from torchrl.envs import EnvBase
 
-from remix_plugin.configs import config_path
+from remix_plugin.configs import config_path, read_options
 
 
 class PluginTask(Task):
     """A task whose YAML lies in ``benchmarl_configs/task``."""
 
     def get_from_yaml(self, path: str | None = None) -> TaskClass:
-        """Load the task from ``path``, or from the plugin's YAML of its name."""
+        """Load the task from ``path``, or from the plugin's YAML of its name.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            TypeError: if an option is unknown, missing or of the wrong type.
+            ValueError: if an option is out of range.
+        """
         if path is None:
             path = str(config_path("task", self.env_name(), self.name.lower()))
-        return super().get_from_yaml(path)
+        return self.get_task(config=read_options(path))
 
 
 class PluginTaskClass(TaskClass):

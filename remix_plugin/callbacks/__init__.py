@@ -1,0 +1,1 @@
+"""BenchMARL callbacks that run beside training."""

@@ -1,0 +1,1 @@
+"""SMAC, the StarCraft Multi-Agent Challenge; needs StarCraft II."""

@@ -1,0 +1,1 @@
+"""SMAX: StarCraft-like battles in JAX, from JaxMARL, with no StarCraft installed."""

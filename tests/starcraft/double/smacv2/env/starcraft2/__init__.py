@@ -1,0 +1,1 @@
+"""Modules of the same names as in the real package."""
