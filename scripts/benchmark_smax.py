@@ -17,11 +17,16 @@ import argparse
 import statistics
 from collections.abc import Callable
 
-import jax
 import torch
 from benchmarking import machine, quartiles, take_turns
 
+from remix_plugin.environments.smax.backend import import_smax
 from remix_plugin.environments.smax.common import SmaxTask
+
+# Before JAX: it leaves the GPU's memory to others.
+import_smax()
+
+import jax  # noqa: E402
 
 MAPS = ("3m", "5m_vs_6m")
 NUM_ENVS = (16, 64, 256)

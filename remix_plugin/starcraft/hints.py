@@ -17,7 +17,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from hydra.errors import HydraException
 
-from remix_plugin.starcraft.installation import StarCraftError, check_starcraft
+from remix_plugin.starcraft.game_files import (
+    RELEASES,
+    find_game_folder,
+    installed_versions,
+)
+from remix_plugin.starcraft.installation import (
+    WITHOUT_STARCRAFT,
+    StarCraftError,
+    check_starcraft,
+)
+from remix_plugin.starcraft.launch_errors import explain_launch_error
 from remix_plugin.starcraft.rendering import rendering_fails
 
 LOGGER = logging.getLogger("remix_plugin.starcraft")
@@ -50,11 +60,37 @@ def log_hints(arguments: Sequence[str]) -> None:
     if not maps:
         return
     map_names = list(map(str, chosen.get("task.map_name", maps.values())))
-    problems = check_starcraft(map_names)
+    versions = [str(v) for v in chosen.get("task.game_version", []) if v is not None]
+    problems = check_starcraft(map_names, game_version=next(iter(versions), None))
     if problems:
         error = StarCraftError.from_problems(problems, dict.fromkeys(map_names))
         LOGGER.error("task=%s: %s", ",".join(maps), error)
+    for explanation in _refusals(
+        map_names[0], chosen.get("task.difficulty", []), versions
+    ):
+        LOGGER.error("%s", explanation)
     _warn_of_rendering(chosen)
+
+
+def _refusals(
+    map_name: str, difficulties: Sequence[Any], versions: Sequence[str]
+) -> list[str]:
+    """Explanations of what smacv2 and pysc2 will raise for options they do not know."""
+    refused = [
+        explain_launch_error(KeyError(value), map_name, difficulty=value)
+        for value in difficulties
+    ]
+    folder = find_game_folder()
+    installed = installed_versions(folder.path) if folder else []
+    names = [RELEASES.get(version.build) for version in installed]
+    # What pysc2 calls other builds is not known here.
+    if names and None not in names:
+        known = [*names, "latest"]
+        for version in versions:
+            if version.removesuffix(".0") not in known:
+                text = f"Unknown game version: {version}. Known versions: {known}."
+                refused.append(explain_launch_error(ValueError(text), map_name))
+    return [text for text in refused if text is not None]
 
 
 def _read_overrides(arguments: Sequence[str]) -> dict[str, list[Any]]:
@@ -117,7 +153,8 @@ def _warn_of_rendering(chosen: dict[str, list[Any]]) -> None:
             "experiment.render=True fails at the first evaluation of smacv2 tasks on "
             "Python 3.11 and later: pysc2 4.0.0 raises `TypeError: Random.shuffle() "
             "takes 2 positional arguments but 3 were given`. Add "
-            "experiment.render=False."
+            "experiment.render=False. %s",
+            WITHOUT_STARCRAFT,
         )
 
 
@@ -129,6 +166,7 @@ def _warn_of_random_frames(chosen: dict[str, list[Any]]) -> None:
             "experiment.off_policy_init_random_frames=%s fails at the first step of "
             "StarCraft tasks: the random policy ignores the action mask, and the game "
             "refuses actions that are not available. Set it to 0 and explore with "
-            "experiment.exploration_eps_init=1.0 instead.",
+            "experiment.exploration_eps_init=1.0 instead. %s",
             ",".join(map(str, frames)),
+            WITHOUT_STARCRAFT,
         )

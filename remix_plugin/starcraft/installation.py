@@ -61,26 +61,31 @@ class StarCraftError(RuntimeError):
 
 
 def require_starcraft(
-    map_name: str | Iterable[str] | None = None, package: str = "smacv2"
+    map_name: str | Iterable[str] | None = None,
+    package: str = "smacv2",
+    game_version: str | None = None,
 ) -> None:
     """Refuse to go on unless all that StarCraft tasks need is there.
 
     Args:
         map_name: the map or maps to play, as in :func:`check_starcraft`.
         package: ``"smacv2"`` or ``"smac"``.
+        game_version: as in :func:`check_starcraft`.
 
     Raises:
         StarCraftError: if something is missing; the message names all of it.
         ValueError: if ``package`` is neither.
     """
     maps = _listed(map_name)
-    problems = check_starcraft(maps, package)
+    problems = check_starcraft(maps, package, game_version)
     if problems:
         raise StarCraftError.from_problems(problems, maps)
 
 
 def check_starcraft(
-    map_name: str | Iterable[str] | None = None, package: str = "smacv2"
+    map_name: str | Iterable[str] | None = None,
+    package: str = "smacv2",
+    game_version: str | None = None,
 ) -> list[str]:
     """Look for the package, the game, its program and its maps.
 
@@ -90,6 +95,9 @@ def check_starcraft(
         map_name: the map to play, by its name in the package, or several of them; None
             leaves the maps out.
         package: who plays, ``"smacv2"`` or ``"smac"``.
+        game_version: the version to play, as in ``"4.10"``. pysc2 knows more of them
+            than are known here: any one that is complete will then do. None is the
+            newest that is installed.
 
     Returns:
         list[str]: what is wrong, each with where it was looked for and what to do;
@@ -103,7 +111,7 @@ def check_starcraft(
     folder = find_game_folder()
     if folder is not None:
         try:
-            problems += _game_problems(folder, _listed(map_name))
+            problems += _game_problems(folder, _listed(map_name), game_version)
         except OSError as error:
             problems.append(
                 f"The folder {folder.path} of StarCraft II ({folder.reason}) cannot be "
@@ -167,7 +175,9 @@ def _package_problems(package: str) -> list[str]:
     ]
 
 
-def _game_problems(folder: GameFolder, map_names: list[str]) -> list[str]:
+def _game_problems(
+    folder: GameFolder, map_names: list[str], game_version: str | None
+) -> list[str]:
     game, reason = folder
     if not os.path.isdir(game):
         return [
@@ -176,10 +186,13 @@ def _game_problems(folder: GameFolder, map_names: list[str]) -> list[str]:
             "tells how, and its licence is yours to accept. If it is elsewhere, "
             "`export SC2PATH=/path/to/StarCraftII`."
         ]
-    return [*_version_problems(folder), *_map_problems(game, map_names)]
+    return [
+        *_version_problems(folder, game_version),
+        *_map_problems(game, map_names),
+    ]
 
 
-def _version_problems(folder: GameFolder) -> list[str]:
+def _version_problems(folder: GameFolder, game_version: str | None) -> list[str]:
     game, reason = folder
     versions = game / "Versions"
     installed = installed_versions(game)
@@ -203,6 +216,9 @@ def _version_problems(folder: GameFolder) -> list[str]:
         "every name that begins with Base for a version: move it elsewhere."
         for name in strange
     ]
+    complete = [v for v in installed if os.access(v.program, os.X_OK)]
+    if game_version is not None and complete:
+        return problems
     program = installed[0].program
     if not program.is_file():
         older = next((v for v in installed[1:] if v.program.is_file()), None)

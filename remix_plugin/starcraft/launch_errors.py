@@ -55,6 +55,15 @@ def explain_launch_error(
         ValueError: if ``package`` is neither.
     """
     check_package(package)
+    explanation = _explain(error, map_name, package, difficulty)
+    if explanation is None or WITHOUT_STARCRAFT in explanation:
+        return explanation
+    return f"{explanation} {WITHOUT_STARCRAFT}"
+
+
+def _explain(
+    error: BaseException, map_name: str, package: str, difficulty: object
+) -> str | None:
     if isinstance(error, KeyError):
         return _explain_key(error.args, map_name, package, difficulty)
     classes = {base.__name__ for base in type(error).__mro__}
@@ -81,7 +90,7 @@ def explain_launch_error(
             return str(StarCraftError.from_problems(problems, [map_name]))
         return (
             f"pysc2 could not start StarCraft II: {text}. There is "
-            f"{describe_starcraft()}. {WITHOUT_STARCRAFT}"
+            f"{describe_starcraft()}."
         )
     return None
 
@@ -126,5 +135,5 @@ def _died(text: str) -> str:
         "once, ran out of memory, or something else has its port. Start it by hand to "
         f"read what it says, `{program} -listen 127.0.0.1 -port 5679`, and see which "
         f"libraries it lacks, `ldd {program}`. Each environment starts a game of its "
-        f"own: fewer of them need less memory. {WITHOUT_STARCRAFT}"
+        "own: fewer of them need less memory."
     )

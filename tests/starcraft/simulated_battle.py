@@ -116,6 +116,7 @@ class Options:
         idle_enemies: enemies neither move nor shoot.
         failed_spawns: so many spawns to come leave out the last agent.
         respawn: an empty v1 map brings both armies back (the map's trigger).
+        respawn_delay: game steps for which the map stays empty before.
         patience: steps without orders after a kill before ``EndlessRestart``.
         lose_connection_at: game step of the running process at which it is lost, once.
         lost_as: the connection breaks (``connection``) or the game answers with an
@@ -127,6 +128,7 @@ class Options:
     idle_enemies: bool = False
     failed_spawns: int = 0
     respawn: bool = True
+    respawn_delay: int = 0
     patience: int = 200
     lose_connection_at: int | None = None
     lost_as: str = "connection"
@@ -194,6 +196,7 @@ class Battle:
         self.options = options
         self.loop = 0
         self.respawns = 0
+        self._empty_for = 0
         self.units: list[Unit] = []
         self._random = random.Random(seed)
         self._next_tag = 1 << 20
@@ -252,8 +255,14 @@ class Battle:
     def _advance(self) -> None:
         self.loop += 1
         if not self.units:
-            if self.scenario is not None and self.options.respawn:
+            self._empty_for += 1
+            if (
+                self.scenario is not None
+                and self.options.respawn
+                and self._empty_for > self.options.respawn_delay
+            ):
                 self.respawns += 1
+                self._empty_for = 0
                 self._spawn_armies()
             return
         turns = list(self.units)

@@ -9,13 +9,10 @@ import importlib
 import os
 from types import ModuleType
 
-import pytest
 from real_smacv2 import real_smacv2
 
 VARIABLE = "SMAC_TEST_BACKEND"
 BACKEND = os.environ.get(VARIABLE, "smacv2")
-
-smacv2_alone = pytest.mark.skipif(BACKEND != "smacv2", reason="smacv2 alone does this")
 
 
 def real_package() -> ModuleType:

@@ -246,11 +246,61 @@ def test_units_that_fail_to_appear_once(double, quirk):
     assert env.force_restarts == 1
 
 
-def test_units_that_never_appear(double, monkeypatch, log):
-    monkeypatch.setattr("smacv2.fight.World.create", lambda *_: None)
-    with pytest.raises(StarCraftError, match=r"units of the map 3m .* 3 games"):
+def test_two_games_lost_at_the_start_of_an_episode(double, log):
+    double("lost_connection_at_spawn=2+3")
+    env = make_env()
+    play(env, fight)
+    env.reset()
+    assert full_health(env)
+    known = {unit.tag for unit in [*env.agents.values(), *env.enemies.values()]}
+    assert known == {unit.tag for unit in env._controller.world.units}
+    assert (env.force_restarts, env.max_reward) == (2, 365)
+    assert "lost" not in ending(play(env, fight))
+    assert len(events(log, "launch")) == 3
+
+
+def test_games_lost_at_every_start(double, log):
+    double("lost_connection_at_spawn=1-99")
+    with pytest.raises(StarCraftError, match=r"map 3m could be started: 3 games"):
         make_env()
     assert len(events(log, "launch")) == len(events(log, "close")) == 3
+
+
+def test_games_lost_at_every_start_of_a_later_episode(double, log):
+    double("lost_connection_at_spawn=2-99")
+    env = make_env()
+    play(env, fight)
+    with pytest.raises(StarCraftError, match=r"map 3m could be started: 3 games"):
+        env.reset()
+    assert len(events(log, "launch")) == len(events(log, "close")) == 3
+
+
+def test_units_that_never_appear(double, monkeypatch, log):
+    monkeypatch.setattr("smacv2.fight.World.create", lambda *_: None)
+    with pytest.raises(StarCraftError, match=r"map 3m could be started: 3 games"):
+        make_env()
+    assert len(events(log, "launch")) == len(events(log, "close")) == 3
+
+
+def test_launch_errors_are_explained(double, monkeypatch):
+    error = FileNotFoundError(2, "No such file or directory", "/nowhere/Versions")
+
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr("smacv2.env.starcraft2.starcraft2.Game", fail)
+    with pytest.raises(StarCraftError, match="3m") as raised:
+        make_env()
+    assert raised.value.__cause__ is error
+
+
+def test_a_game_that_cannot_be_started_is_closed(double, monkeypatch, log):
+    monkeypatch.setattr("smacv2.env.starcraft2.starcraft2.DIFFICULTIES", {})
+    # What is kept of the error keeps the game alive.
+    with pytest.raises(KeyError, match="7") as raised:
+        make_env()
+    assert len(events(log, "launch")) == len(events(log, "close")) > 0
+    assert raised.value.args == ("7",)
 
 
 def test_environment_says_what_it_cannot(double):

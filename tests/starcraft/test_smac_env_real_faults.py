@@ -11,7 +11,7 @@ from fabricated_installation import make_game
 from pysc2.lib import remote_controller, sc_process
 from simulated_battle import AGENTS
 from simulated_game import SimulatedProcess, SimulatedRunConfig
-from smac_backend import BACKEND, real_package, smacv2_alone
+from smac_backend import BACKEND, real_package
 from smac_play import ending, fight, full_health, make_env, play, step, stop
 from torchrl.envs import SerialEnv
 
@@ -124,7 +124,6 @@ def test_connection_lost_while_waiting_for_units(simulated_game):
     assert env.max_reward == 365
 
 
-@smacv2_alone
 @pytest.mark.parametrize("idle", [True, False], ids=["waiting", "dying"])
 @pytest.mark.parametrize("episodes", [0, 1])
 def test_units_that_fail_to_appear_once(simulated_game, episodes, idle):
@@ -141,15 +140,33 @@ def test_units_that_fail_to_appear_once(simulated_game, episodes, idle):
     assert play(env, fight)["next", "reward"].sum().item() == pytest.approx(20)
 
 
-@smacv2_alone
 @pytest.mark.parametrize("idle", [True, False], ids=["waiting", "dying"])
 def test_units_that_never_appear(simulated_game, idle):
     simulated_game.options.idle_enemies = idle
     simulated_game.options.failed_spawns = 10_000
-    with pytest.raises(StarCraftError, match=r"units of the map 3m .* 3 games"):
+    with pytest.raises(StarCraftError, match=r"map 3m could be started: 3 games"):
         make()
     assert simulated_game.launches == 3
     assert not simulated_game.running
+
+
+@pytest.mark.parametrize("steps", [3, 40])
+def test_armies_that_come_back_late_are_waited_for(simulated_game, steps):
+    simulated_game.options.respawn_delay = 9
+    env = make()
+    td = env.reset()
+    for _ in range(steps):
+        td = step(env, td=td)
+        if td["done"]:
+            break
+    for _ in range(2):
+        env.reset()
+        check_fresh(env, simulated_game)
+        assert (simulated_game.launches, env.force_restarts) == (1, 0)
+        assert env.max_reward == 365
+        simulated_game.options.idle_enemies = True
+        won = play(env, fight)
+    assert won["next", "reward"].sum().item() == pytest.approx(20)
 
 
 LAUNCH_ERRORS = {

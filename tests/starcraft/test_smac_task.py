@@ -21,7 +21,7 @@ from remix_plugin.environments.smac import common
 from remix_plugin.environments.smac.common import SmacClass, SmacTask
 from remix_plugin.environments.smac.config import SmacConfig
 from remix_plugin.environments.smac.game import get_game_class
-from remix_plugin.environments.smac.maps import MAPS
+from remix_plugin.starcraft.game_files import SMAC_MAPS as MAPS
 
 OPTIONS = [field.name for field in dataclasses.fields(SmacConfig)]
 FLAGS = [name for name in OPTIONS if name.startswith(("obs_", "state_"))]
@@ -172,20 +172,20 @@ def flags(*values: int) -> torch.Tensor:
 
 
 def test_rates_that_are_logged() -> None:
-    # Two won, one at its limit, one lost by its connection, of four that ended.
+    # Two won, one at its limit, two lost by their connections, of five that ended.
     info = {
-        "battle_won": flags(1, 0, 1, 0, 0, 0),
-        "episode_limit": flags(0, 0, 0, 1, 0, 0),
-        "connection_lost": flags(0, 0, 0, 0, 1, 0),
+        "battle_won": flags(1, 0, 1, 0, 0, 0, 0),
+        "episode_limit": flags(0, 0, 0, 1, 0, 0, 0),
+        "connection_lost": flags(0, 0, 0, 0, 1, 0, 1),
     }
-    done = flags(1, 0, 1, 1, 1, 0).unsqueeze(-1)
+    done = flags(1, 0, 1, 1, 1, 0, 1).unsqueeze(-1)
     batch = TensorDict({"next": {"info": info, "done": done}}).auto_batch_size_()
-    batch["next"].batch_size = batch.batch_size = [6]
+    batch["next"].batch_size = batch.batch_size = [7]
     logged = SmacClass.log_info(batch)
     assert logged == {
         "collection/info/win_rate": pytest.approx(2 / 3),
         "collection/info/episode_limit_rate": pytest.approx(1 / 3),
-        "collection/info/lost_connections": 1,
+        "collection/info/lost_connections": 2,
     }
     nothing = SmacClass.log_info(batch[[1, 5]])
     assert nothing == {"collection/info/lost_connections": 0}

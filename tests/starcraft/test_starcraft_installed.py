@@ -7,7 +7,7 @@ import torch
 from benchmarl.environments import Smacv2Task
 from smac_play import ending, fight, full_health, make_env, play, stop
 
-from remix_plugin.environments.smac.maps import MAPS
+from remix_plugin.starcraft.game_files import SMAC_MAPS as MAPS
 from remix_plugin.starcraft.installation import check_starcraft
 
 PROBLEMS = check_starcraft([*MAPS, "10gen_protoss"])

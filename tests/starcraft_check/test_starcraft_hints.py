@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -185,6 +186,29 @@ def test_random_frames_are_warned_of(
     if told is not None:
         assert f"{FRAMES}{told} fails" in logged.messages[0]
         assert "action mask" in logged.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("task.difficulty=7", "difficulty=7 is not allowed: .* strings '1', .* 'A'"),
+        ("task.difficulty=X", "difficulty='X' is not allowed"),
+        ("task.difficulty='7'", None),
+        ("task.game_version=4.6.2", r"'4\.6\.2' is not installed; .* 75689 .*'4\.10'"),
+        # Without quotes it is a number to Hydra.
+        ("task.game_version=4.10", r"'4\.1' is not installed"),
+        ("task.game_version='4.10.0'", None),
+        ("task.game_version=null", None),
+    ],
+)
+def test_options_that_will_be_refused(
+    game: Path, logged: pytest.LogCaptureFixture, argument: str, told: str | None
+) -> None:
+    log_hints([TASK, QUIET, argument])
+    assert _levels(logged) == [logging.ERROR] * (told is not None)
+    if told is not None:
+        assert re.search(told, logged.messages[0])
+        assert "task=smax/" in logged.messages[0]
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -287,3 +287,13 @@ print(json.dumps([len(problems), sorted({name.split(".")[0] for name in sys.modu
     n_problems, modules = json.loads(completed.stdout.splitlines()[-1])
     assert n_problems == 2
     assert not {"smacv2", "smac", "pysc2", "jax", "jaxmarl"} & set(modules)
+
+
+def test_named_version_may_be_older_than_a_broken_one(game: Path) -> None:
+    (game / "Versions" / "Base80000").mkdir()
+    (problem,) = check_starcraft("3m")
+    assert "Base80000" in problem and "is missing" in problem
+    assert check_starcraft("3m", game_version="4.10") == []
+    require_starcraft("3m", game_version="4.10")
+    (game / "Versions" / "Base75689" / "SC2_x64").unlink()
+    assert check_starcraft("3m", game_version="4.10")

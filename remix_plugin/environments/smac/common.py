@@ -11,9 +11,8 @@ from torchrl.envs import EnvBase
 from remix_plugin.environments.battles import battle_rates
 from remix_plugin.environments.smac.config import SmacConfig
 from remix_plugin.environments.smac.env import SmacEnv
-from remix_plugin.environments.smac.maps import MAPS
 from remix_plugin.environments.tasks import PluginTask, PluginTaskClass
-from remix_plugin.starcraft.game_files import describe_starcraft
+from remix_plugin.starcraft.game_files import SMAC_MAPS, describe_starcraft
 from remix_plugin.starcraft.installation import require_starcraft
 from remix_plugin.starcraft.rendering import rendering_fails
 
@@ -41,9 +40,9 @@ class SmacClass(PluginTaskClass):
         Raises:
             StarCraftError: if something is missing, see :mod:`remix_plugin.starcraft`.
         """
-        options = self.options
-        require_starcraft(options.map_name, options.backend)
-        logger.info(describe_starcraft())
+        options = self._checked_options()
+        version = options.game_version or "newest"
+        logger.info("%s; game_version: %s", describe_starcraft(), version)
         numbers = _Numbers()
 
         def make() -> EnvBase:
@@ -52,6 +51,23 @@ class SmacClass(PluginTaskClass):
             return SmacEnv(options, seed=own_seed, device=device)
 
         return make
+
+    def supports_continuous_actions(self) -> bool:
+        """Never: actions are indices.
+
+        BenchMARL asks this before it makes a folder for the run, so that a missing
+        StarCraft is told in time.
+
+        Raises:
+            StarCraftError: if something is missing.
+        """
+        self._checked_options()
+        return False
+
+    def _checked_options(self) -> SmacConfig:
+        options = self.options
+        require_starcraft(options.map_name, options.backend, options.game_version)
+        return options
 
     def max_steps(self, env: EnvBase) -> int:
         """The map's time limit."""
@@ -99,6 +115,6 @@ class _SmacTask(PluginTask):
 
 # Names of maps begin with digits, which the syntax of classes has no place for.
 SmacTask = _SmacTask(
-    "SmacTask", dict.fromkeys(name.upper() for name in MAPS), module=__name__
+    "SmacTask", dict.fromkeys(name.upper() for name in SMAC_MAPS), module=__name__
 )
 SmacTask.__doc__ = "SMAC tasks, one for each map, in lower case."

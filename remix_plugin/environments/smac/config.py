@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from remix_plugin.environments.smac.maps import MAPS
+from remix_plugin.starcraft.game_files import SMAC_MAPS
+from remix_plugin.starcraft.launch_errors import DIFFICULTIES
 from remix_plugin.validation import check_choice, check_flag, check_number
 
 BACKENDS = ("smacv2", "smac")
-DIFFICULTIES = (*"123456789", "A")
 
 
 @dataclass
@@ -22,7 +22,7 @@ class SmacConfig:
     out: on these maps it fails, or makes another task.
 
     Attributes:
-        map_name (str): one of :data:`~.maps.MAPS`.
+        map_name (str): one of ``SMAC_MAPS``.
         backend (str): the package that drives StarCraft, ``"smacv2"`` or ``"smac"``.
         difficulty (str): of the built-in enemy, ``"1"`` to ``"9"`` or ``"A"``; a
             string.
@@ -65,7 +65,7 @@ class SmacConfig:
 
     def __post_init__(self) -> None:
         """Validate all options."""
-        check_choice("map_name", self.map_name, MAPS)
+        check_choice("map_name", self.map_name, SMAC_MAPS)
         check_choice("backend", self.backend, BACKENDS)
         check_choice("difficulty", self.difficulty, DIFFICULTIES)
         if self.game_version is not None and not isinstance(self.game_version, str):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from remix_plugin.starcraft.installation import StarCraftError
+from remix_plugin.starcraft.installation import WITHOUT_STARCRAFT, StarCraftError
 from remix_plugin.starcraft.launch_errors import explain_launch_error
 
 # To be mixed into a class that exists only where its package does.
@@ -24,7 +25,13 @@ else:
     Base = object
 
 #: Games to be started in turn until one has all units on its map.
-SPAWN_ATTEMPTS = 3
+START_ATTEMPTS = 3
+#: Game loops within which they must appear.
+SPAWN_LOOPS = 1000
+
+
+class _StartAgainError(Exception):
+    """The game was lost while an episode was about to start in it."""
 
 
 class OneProcess(Base):
@@ -37,37 +44,52 @@ class OneProcess(Base):
       is counted once.
     - ``episode_limit`` is only reported if episodes continue. Here it always is.
     - A lost connection looks like the end of an episode. Here it is marked. One that
-      is lost within a reset leaves a game of which nothing is known; here it is reset.
+      is lost while an episode starts leaves a game of which nothing is known; here the
+      next one is started, up to :data:`START_ATTEMPTS` in turn.
+    - Units that do not appear are waited for without end, or are an error, according to
+      the package. Here the game is replaced, as if it were lost.
     - The grids around an agent are looked up at ``move_amount``, which fails unless it
       is an int. Here any number will do.
     """
 
     backend: ClassVar[str]
-    _untouched = False
-    _units_known = False
+    _untouched = False  # since the last reset
+    _fresh = False  # no step since the launch
+    _starting = False  # an episode, now
     _sc2_proc: Any
+    _obs: Any
 
     def reset(self, *args: Any, **kwargs: Any) -> tuple[list[np.ndarray], np.ndarray]:
         """Start an episode, unless one has just been started.
 
         TorchRL resets an environment in its constructor and once more before it is
         used.
+
+        Raises:
+            StarCraftError: if no game can be started, or all are lost, or lack units.
         """
-        if not self._untouched:
-            try:
-                super().reset(*args, **kwargs)
-            except KeyError:
-                # There are no agents to be observed yet.
-                if self._units_known:
-                    raise
-            if not self._units_known:
-                super().reset(*args, **kwargs)
-            self._untouched = True
-        return self.get_obs(), self.get_state()
+        if self._untouched:
+            return self.get_obs(), self.get_state()
+        self._starting = True
+        try:
+            for _ in range(START_ATTEMPTS):
+                with suppress(_StartAgainError):
+                    view = super().reset(*args, **kwargs)
+                    self._untouched = True
+                    return view
+        finally:
+            self._starting = False
+        self._discard_process()
+        raise StarCraftError(
+            f"No episode of the map {self.map_name} could be started: {START_ATTEMPTS} "
+            "games, one after another, were lost or did not show all units. Is the "
+            "map's file the one of SMAC_Maps, and is there memory for one game more? "
+            f"{WITHOUT_STARCRAFT}"
+        )
 
     def step(self, actions: Sequence[int]) -> tuple[float, bool, dict[str, Any]]:
         """Let all agents act; see the class for what is added to the information."""
-        self._untouched = False
+        self._untouched = self._fresh = False
         timeouts, restarts = self.timeouts, self.force_restarts
         reward, done, info = super().step(actions)
         added = {
@@ -77,22 +99,22 @@ class OneProcess(Base):
         return reward, done, {**info, **added}
 
     def full_restart(self) -> None:
-        """Replace a lost process."""
-        self._units_known = False
-        self.close()
-        self._sc2_proc = None
-        self._launch()
+        """Replace a lost process; while an episode starts, the next attempt does so."""
+        self._discard_process()
         self.force_restarts += 1
+        if self._starting:
+            raise _StartAgainError
+        self._launch()
 
     def init_units(self, *args: Any, **kwargs: Any) -> None:
         """Wait for all units, then count what they are worth."""
+        self._await_units()
         super().init_units(*args, **kwargs)
         health = sum(
             unit.health_max + unit.shield_max for unit in self.enemies.values()
         )
         bonus = self.n_enemies * self.reward_death_value + self.reward_win
         self.max_reward = bonus + health
-        self._units_known = True
 
     def get_surrounding_points(
         self, unit: Any, include_self: bool = False
@@ -101,10 +123,21 @@ class OneProcess(Base):
         points = super().get_surrounding_points(unit, include_self)
         return [(math.floor(x), math.floor(y)) for x, y in points]
 
+    def _await_units(self) -> None:
+        for _ in range(SPAWN_LOOPS):
+            owners = [unit.owner for unit in self._obs.observation.raw_data.units]
+            if (owners.count(1), owners.count(2)) == (self.n_agents, self.n_enemies):
+                return
+            self._controller.step(1)
+            self._obs = self._controller.observe()
+        self.full_restart()
+
     def _restart(self) -> None:
         # A new game is at its start, and its units may bear the tags of those of the
         # lost one: to kill some of them would leave too few.
-        if self._units_known:
+        if self._sc2_proc is None:
+            self._launch()
+        elif not self._fresh:
             super()._restart()
 
     def _launch(self) -> None:
@@ -114,14 +147,18 @@ class OneProcess(Base):
         try:
             super()._launch()
         except Exception as error:
-            self.close()
-            self._sc2_proc = None
+            self._discard_process()
             explanation = explain_launch_error(
                 error, self.map_name, self.backend, self.difficulty
             )
             if explanation is None:
                 raise
             raise StarCraftError(explanation) from error
+        self._fresh = True
+
+    def _discard_process(self) -> None:
+        self.close()
+        self._sc2_proc = None
 
 
 @lru_cache
@@ -155,8 +192,6 @@ def get_game_class(backend: str) -> type:
 
         return SmacGame
 
-    module = importlib.import_module(original.__module__)
-
     class SmacV2Game(OneProcess, original):  # type: ignore[misc,valid-type]
         """What is amiss in smacv2 alone, beyond what the mixin puts right.
 
@@ -165,26 +200,9 @@ def get_game_class(backend: str) -> type:
         - It blanks what an agent sees of enemies whose index is below that of one that
           nobody has seen. Here sight alone decides, as in ``smac``.
         - It takes agents' types for those of enemies. Here they are the map's own.
-        - Units that do not appear are an error at once. Here the game is started anew,
-          :data:`SPAWN_ATTEMPTS` times.
         """
 
         backend = "smacv2"
-
-        def reset(self, *args: Any, **kwargs: Any) -> Any:
-            for attempt in range(SPAWN_ATTEMPTS):
-                if attempt:
-                    self.full_restart()
-                try:
-                    return super().reset(*args, **kwargs)
-                except module.CannotResetException as error:
-                    missing = error
-            self.close()
-            raise StarCraftError(
-                f"Not all units of the map {self.map_name} appeared, in "
-                f"{SPAWN_ATTEMPTS} games one after another: is its file the one of "
-                "SMAC_Maps?"
-            ) from missing
 
         def get_obs_agent(self, agent_id: int, fully_observable: bool = False) -> Any:
             self.obs_enemies[:] = 1
@@ -194,15 +212,6 @@ def get_game_class(backend: str) -> type:
             if ally:
                 return unit.unit_type - self._min_unit_type
             return super().get_unit_type_id(unit, ally)
-
-        def init_units(self, *args: Any, **kwargs: Any) -> None:
-            try:
-                super().init_units(*args, **kwargs)
-            except ValueError as error:
-                # The smallest type of no agents: those that appeared died waiting.
-                if self.agents:
-                    raise
-                raise module.CannotResetException from error
 
         def _kill_all_units(self) -> None:
             # What is on the map, not what the last step has seen: after a draw the

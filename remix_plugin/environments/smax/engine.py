@@ -147,8 +147,9 @@ class SmaxEngine:
         """JaxMARL's world state, scaled if that is wanted.
 
         It has 4 features and the type bits of each unit, then all team flags, then all
-        type indices. Positions are scaled by the map's size, cooldowns by the type's
-        own (below zero is "ready", however long), type indices by the number of types.
+        type indices. Positions are scaled by the map's size (a unit may be pushed over
+        the edge, and lives for a moment), cooldowns by the type's own (below zero is
+        "ready", however long), type indices by the number of types.
         """
         import jax.numpy as jnp
 
@@ -162,7 +163,8 @@ class SmaxEngine:
         cooldown = self.env.unit_type_weapon_cooldowns[types]
         units = units.at[:, 1].divide(self.env.map_width)
         units = units.at[:, 2].divide(self.env.map_height)
-        units = units.at[:, 3].divide(cooldown).clip(0.0, 1.0).reshape(-1)
+        units = units.at[:, 3].divide(cooldown)
+        units = units.clip(0.0, 1.0).reshape(-1)
         return jnp.concatenate([units, teams, indices / len(UNIT_TYPES)])
 
 

@@ -122,8 +122,11 @@ class SmaxEnv(EnvBase):
         if chosen is None or self._battles is None or chosen.all():
             self._key, self._battles, view = engine.reset(self._key, self.numel())
         else:
+            # Kept until its results are read: on a GPU PyTorch would give its memory
+            # away before JAX has read it.
+            mask = to_jax(chosen, self._jax_device)
             self._key, self._battles, view = engine.partial_reset(
-                self._key, self._battles, to_jax(chosen, self._jax_device)
+                self._key, self._battles, mask
             )
         flags = torch.zeros(*self.batch_size, 3, dtype=torch.bool, device=self.device)
         ends = {

@@ -76,6 +76,20 @@ def test_states_are_scaled_into_the_unit_interval() -> None:
         )
 
 
+def test_state_of_a_unit_over_the_edge_is_scaled_to_the_edge() -> None:
+    # Units push each other after walls have killed: one may live beyond for a step.
+    env = smax_env()
+    env.reset()
+    state = env.battles.state
+    positions = np.array(state.unit_positions)
+    positions[1, 0] = (-0.09, 32.07)
+    state = state.replace(unit_positions=positions)
+    env.battles = env.battles.replace(state=state)
+    first = torch.arange(N_ENVS).unsqueeze(-1) == 0
+    seen = env._reset(TensorDict({"_reset": first}, [N_ENVS]))
+    assert seen["state"][1, 1:3].tolist() == [0.0, 1.0]
+
+
 def test_info_is_zero_after_a_reset() -> None:
     env = smax_env()
     record = play(env, 60)
