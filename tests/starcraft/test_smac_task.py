@@ -7,6 +7,7 @@ import dataclasses
 import pickle
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from remix_plugin.environments.smac.common import SmacClass, SmacTask
 from remix_plugin.environments.smac.config import SmacConfig
 from remix_plugin.environments.smac.game import get_game_class
 from remix_plugin.starcraft.game_files import SMAC_MAPS as MAPS
+from remix_plugin.starcraft.installation import StarCraftError
 
 OPTIONS = [field.name for field in dataclasses.fields(SmacConfig)]
 FLAGS = [name for name in OPTIONS if name.startswith(("obs_", "state_"))]
@@ -69,6 +71,13 @@ def test_bad_value_is_refused(name: str, value: Any, allowed: str) -> None:
     task.config[name] = value
     with pytest.raises((TypeError, ValueError), match=said):
         task.get_env_fun(1, False, 0, "cpu")
+
+
+def test_state_of_observations_needs_the_original() -> None:
+    options = {**vars(make_config()), "obs_instead_of_state": True}
+    with pytest.raises(ValueError, match=r"obs_instead_of_state=True .* 'smac'"):
+        SmacConfig(**options)
+    assert SmacConfig(**{**options, "backend": "smac"}).obs_instead_of_state
 
 
 def test_every_option_is_tested() -> None:
@@ -144,11 +153,19 @@ def test_members_and_tasks_are_pickled() -> None:
     assert pickle.loads(pickle.dumps(make_config())) == make_config()
 
 
+def test_missing_game_is_told_before_a_run_has_a_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # What BenchMARL asks first.
+    monkeypatch.setenv("SC2PATH", str(tmp_path))
+    with pytest.raises(StarCraftError, match=re.escape(str(tmp_path))):
+        SmacTask["3M"].get_task().supports_continuous_actions()
+
+
 def test_what_tasks_say_of_themselves() -> None:
     task = SmacTask["1C3S5Z"].get_task()
     assert task.env_name() == "smac"
     assert task.supports_discrete_actions()
-    assert not task.supports_continuous_actions()
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -73,6 +73,11 @@ class SmacConfig:
                 f"game_version={self.game_version!r} is not allowed: it must be a "
                 "string in quotes, or null."
             )
+        if self.obs_instead_of_state is True and self.backend == "smacv2":
+            raise ValueError(
+                "obs_instead_of_state=True is not allowed with backend='smacv2', which "
+                "does not implement it: it must be False, or backend must be 'smac'."
+            )
         check_number("step_mul", self.step_mul, low=1, integer=True)
         for option in ("move_amount", "reward_scale_rate"):
             check_number(option, getattr(self, option), above=0)
