@@ -31,6 +31,7 @@ LAYERS = {
     "algorithms": 3,
     "registration": 4,
     "__init__": 5,
+    "suites": 6,
     "hydra_plugins": 6,
 }
 WITHOUT_BENCHMARL = ("validation", "data", "modules", "weighting", "objectives")
@@ -143,8 +144,9 @@ def test_every_environment_has_a_simulator_without_benchmarl() -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_only_registration_knows_hydra(name: str) -> None:
-    if _layer(name) not in ("registration", "hydra_plugins") and name not in READERS:
+def test_only_what_starts_runs_knows_hydra(name: str) -> None:
+    layers = ("registration", "hydra_plugins", "suites")
+    if _layer(name) not in layers and name not in READERS:
         assert not _roots(MODULES[name]) & {"hydra", "omegaconf"}
 
 

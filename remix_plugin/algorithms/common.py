@@ -26,7 +26,8 @@ from remix_plugin.algorithms.checks import (
     check_models,
     check_rows,
 )
-from remix_plugin.callbacks.win_rate import attach_win_rate
+from remix_plugin.callbacks.attaching import attach
+from remix_plugin.callbacks.evaluation import EvaluationData
 from remix_plugin.configs import config_path, read_options
 from remix_plugin.data.prioritized import PrioritizedSampler
 from remix_plugin.modules.mixers import MixerState
@@ -87,7 +88,7 @@ class ValueFactorisation(Algorithm):
         self.has_rnn = td_lambda > 0 or self.model_config.is_rnn
         if self.has_rnn:
             check_rows(self.experiment_config)
-        attach_win_rate(self.experiment)
+        attach(self.experiment, EvaluationData())
 
     @abstractmethod
     def get_loss(

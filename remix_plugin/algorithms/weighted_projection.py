@@ -15,6 +15,8 @@ from remix_plugin.algorithms.monotonic import (
     MonotonicFactorisation,
     MonotonicFactorisationConfig,
 )
+from remix_plugin.callbacks.attaching import attach
+from remix_plugin.callbacks.projection_weights import ProjectionWeights
 from remix_plugin.modules.mixers import UnrestrictedMixer
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 from remix_plugin.validation import check_number
@@ -37,6 +39,7 @@ class WeightedProjection(MonotonicFactorisation):
     def __init__(self, unrestricted_embed_dim: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.unrestricted_embed_dim = unrestricted_embed_dim
+        attach(self.experiment, ProjectionWeights())
 
     @abstractmethod
     def get_weighting(self, group: str) -> Weighting:

@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from tensordict import TensorDictBase
+from torch import Tensor
+
+FLAGS = {"win_rate": "battle_won", "episode_limit_rate": "episode_limit"}
+
+
+def battle_outcomes(ends: TensorDictBase) -> dict[str, Tensor]:
+    """How each of some battles ended.
+
+    Args:
+        ends (TensorDictBase): the last step of each, ``[n]``, with the flags of
+            :func:`battle_rates`, or some of them.
+
+    Returns:
+        dict: ``win_rate`` and ``episode_limit_rate``, each 0 or 1, ``[n]``, NaN where
+        the connection was lost; empty where steps say nothing of battles.
+    """
+    info = ends.get(("next", "info"), None)
+    known = set() if info is None else set(info.keys())
+    outcomes = {
+        name: info.get(flag).flatten().double()
+        for name, flag in FLAGS.items()
+        if "battle_won" in known and flag in known
+    }
+    if "connection_lost" in known:
+        lost = info.get("connection_lost").flatten()
+        outcomes = {k: torch.where(lost, math.nan, v) for k, v in outcomes.items()}
+    return outcomes
 
 
 def battle_rates(batch: TensorDictBase) -> dict[str, float]:
@@ -25,8 +55,5 @@ def battle_rates(batch: TensorDictBase) -> dict[str, float]:
         return {}
     return {
         name: info.get(flag).flatten()[done].float().mean().item()
-        for name, flag in (
-            ("win_rate", "battle_won"),
-            ("episode_limit_rate", "episode_limit"),
-        )
+        for name, flag in FLAGS.items()
     }

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from benchmarl.environments import Task, TaskClass
+from tensordict import TensorDictBase
+from torch import Tensor
 from torchrl.data import Composite
 from torchrl.envs import EnvBase
 
@@ -78,6 +80,17 @@ class PluginTaskClass(TaskClass):
     def supports_discrete_actions(self) -> bool:
         """Always."""
         return True
+
+    def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:
+        """What there is to say of how episodes ended, beyond return and length.
+
+        Args:
+            ends (TensorDictBase): the last step of each episode, ``[n]``.
+
+        Returns:
+            dict: numbers ``[n]`` by name, NaN for an episode that does not count.
+        """
+        return {}
 
     def group_map(self, env: EnvBase) -> dict[str, list[str]]:
         """One group, ``agents``."""

@@ -35,8 +35,12 @@ class Weighting(TensorDictModuleBase):
 
     Any other name in ``in_keys`` is read from the sampled batch. The result is written
     under ``projection_weight``; no gradient flows through it.
+
+    Attributes:
+        w_max (float): the largest weight, where histograms of weights end.
     """
 
+    w_max: float = 1.0
     in_keys: list[NestedKey] = []
     out_keys: list[NestedKey] = [WEIGHT]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tensordict import TensorDictBase
+from torch import Tensor
 from torchrl.envs import EnvBase, Transform
 
 from remix_plugin.data.transforms import byte_storage
@@ -28,6 +29,12 @@ class PredatorPreyClass(PluginTaskClass):
     def get_replay_buffer_transforms(self, env: EnvBase, group: str) -> list[Transform]:
         """Store observations and states, all zeros and ones, in a byte each."""
         return [byte_storage([(group, "observation"), "state"])]
+
+    def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:
+        """Prey caught in each episode, and whether they were all."""
+        caught = ends.get(("next", "info", "prey_caught")).flatten()
+        all_caught = caught == self.options.n_prey
+        return {"success_rate": all_caught.double(), "prey_caught": caught.double()}
 
     @staticmethod
     def log_info(batch: TensorDictBase) -> dict[str, float]:

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 
 from tensordict import TensorDictBase
+from torch import Tensor
 from torchrl.envs import EnvBase
 
-from remix_plugin.environments.battles import battle_rates
+from remix_plugin.environments.battles import battle_outcomes, battle_rates
 from remix_plugin.environments.smac.config import SmacConfig
 from remix_plugin.environments.smac.env import SmacEnv
 from remix_plugin.environments.tasks import PluginTask, PluginTaskClass
@@ -76,6 +77,10 @@ class SmacClass(PluginTaskClass):
     def has_render(self, env: EnvBase) -> bool:
         """Where pysc2 can draw: its version 4.0.0 cannot from Python 3.11 on."""
         return not rendering_fails()
+
+    def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:
+        """Whether each battle was won, and whether it hit the time limit."""
+        return battle_outcomes(ends)
 
     @staticmethod
     def log_info(batch: TensorDictBase) -> dict[str, float]:

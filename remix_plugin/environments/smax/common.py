@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tensordict import TensorDictBase
+from torch import Tensor
 from torchrl.envs import EnvBase
 
-from remix_plugin.environments.battles import battle_rates
+from remix_plugin.environments.battles import battle_outcomes, battle_rates
 from remix_plugin.environments.smax.backend import check_jaxmarl
 from remix_plugin.environments.smax.config import SmaxConfig
 from remix_plugin.environments.smax.env import SmaxEnv
@@ -38,6 +39,10 @@ class SmaxClass(PluginTaskClass):
     def has_render(self, env: EnvBase) -> bool:
         """Never."""
         return False
+
+    def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:
+        """Whether each battle was won, and whether it hit the time limit."""
+        return battle_outcomes(ends)
 
     @staticmethod
     def log_info(batch: TensorDictBase) -> dict[str, float]:

@@ -1,0 +1,108 @@
+"""How projection weights are distributed over training."""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import Any
+
+import torch
+from benchmarl.experiment import Callback
+from tensordict import TensorDictBase
+from torch import Tensor
+
+from remix_plugin.callbacks.attaching import is_last_iteration, keeps_results
+from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
+
+STATE_KEY = "projection_weights"
+WEIGHTS_FILE = "projection_weights.csv"
+N_BINS = 50
+
+
+def bin_centers(largest: float) -> list[float]:
+    """Middles of the bins of weights up to ``largest``, from 0 on."""
+    return [largest * number / N_BINS for number in range(N_BINS + 1)]
+
+
+def count_weights(weight: Tensor, valid: Tensor, largest: float) -> Tensor:
+    """Number of weights in each bin.
+
+    Args:
+        weight (Tensor): at least 0, ``[*B, 1]``.
+        valid (Tensor): entries that count, bool ``[*B, 1]``.
+        largest (float): middle of the last bin but one, see :func:`bin_centers`.
+
+    Returns:
+        Tensor: int64 ``[N_BINS + 2]``: those nearest to each centre, then those beyond
+        the last bin, NaN among them.
+    """
+    beyond = N_BINS + 1
+    number = (weight.detach().double() * (N_BINS / largest)).round()
+    number = number.nan_to_num(nan=beyond).clamp(0, beyond).long().flatten()
+    counts = torch.zeros(N_BINS + 2, dtype=torch.int64, device=weight.device)
+    return counts.index_add_(0, number, valid.flatten().long())
+
+
+class ProjectionWeights(Callback):
+    """Counts the projection weights of all sampled transitions, by their size.
+
+    Written to ``projection_weights.csv`` in the run's folder: a row per group and
+    evaluation interval, with ``group``, the ``frames`` that were collected at its end,
+    a column per bin, named after its centre, and ``beyond``. A row adds up to the
+    transitions that were sampled in its interval, padding left out. Bins are a 50th of
+    the weighting's ``w_max`` wide, the first and the last centred at 0 and ``w_max``.
+
+    Counts stay on the device until a row is complete: an update causes no
+    synchronisation with the host. Complete rows are kept in checkpoints.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: dict[str, Tensor] = {}
+        self._rows: list[dict[str, Any]] = []
+
+    def on_train_step(self, batch: TensorDictBase, group: str) -> None:
+        """Count the weights that the loss has written into ``batch``."""
+        loss = self.experiment.losses[group]
+        if not isinstance(loss, WeightedProjectionLoss):
+            return
+        weight = batch.get(loss.tensor_keys.projection_weight)
+        valid = batch.get(loss.tensor_keys.valid, None)
+        if valid is None:
+            valid = torch.ones_like(weight, dtype=torch.bool)
+        counts = count_weights(weight, valid, loss.weighting.w_max)
+        self._counts[group] = self._counts.get(group, 0) + counts
+
+    def on_train_end(self, training_td: TensorDictBase, group: str) -> None:
+        """Complete a row at the end of an evaluation interval, and of the run."""
+        experiment = self.experiment
+        complete = experiment.total_frames % experiment.config.evaluation_interval == 0
+        if group not in self._counts or not (complete or is_last_iteration(experiment)):
+            return
+        counts = self._counts.pop(group).tolist()
+        largest = experiment.losses[group].weighting.w_max
+        names = [*(f"{center:g}" for center in bin_centers(largest)), "beyond"]
+        row: dict[str, Any] = {"group": group, "frames": experiment.total_frames}
+        row |= zip(names, counts, strict=True)
+        self._rows.append(row)
+        if keeps_results(experiment):
+            self._write()
+
+    def on_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put complete rows into a checkpoint."""
+        state_dict[STATE_KEY] = [dict(row) for row in self._rows]
+
+    def on_load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take complete rows from a checkpoint, if it has any."""
+        self._rows = [dict(row) for row in state_dict.get(STATE_KEY, [])]
+
+    def _write(self) -> None:
+        """Write all rows, whole or not at all."""
+        path = self.experiment.folder_name / WEIGHTS_FILE
+        part = path.with_suffix(".part")
+        names = list(dict.fromkeys(name for row in self._rows for name in row))
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names, restval=0)
+            writer.writeheader()
+            writer.writerows(self._rows)
+        os.replace(part, path)

@@ -1,0 +1,134 @@
+"""What a suite file says is to be run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from remix_plugin.configs import config_path
+
+SUITE_FIELDS = {"title", "overrides", "blocks"}
+BLOCK_FIELDS = {"algorithms", "tasks", "seeds", "overrides"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a suite.
+
+    Attributes:
+        block (str): the block of the suite that it belongs to, e.g. ``"anneal_50k"``.
+        task (str): BenchMARL's name, e.g. ``"predator_prey/punish_2"``.
+        label (str): name of its curve: the algorithm's, or that of a variant of it.
+        seed (int): its seed.
+        overrides (tuple of str): Hydra overrides, all of them.
+    """
+
+    block: str
+    task: str
+    label: str
+    seed: int
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its folder below that of the suite: block, task, label and seed."""
+        task = self.task.replace("/", "-")
+        return f"{self.block}/{task}/{self.label}/seed_{self.seed}"
+
+    @property
+    def frames(self) -> int | None:
+        """Frames that its overrides ask for, None where they leave it to a config."""
+        for override in reversed(self.overrides):
+            if override.startswith("experiment.max_n_frames="):
+                return int(override.split("=")[1])
+        return None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of runs.
+
+    Attributes:
+        name (str): stem of its file.
+        title (str): what it is, in words.
+        runs (tuple of Run): in the order in which they are begun: block by block, and
+            seed by seed within a block, so that what is cut off has as many seeds of
+            everything as there was time for.
+    """
+
+    name: str
+    title: str
+    runs: tuple[Run, ...]
+
+
+def read_suite(path_or_name: str, extra: tuple[str, ...] = ()) -> Suite:
+    """Read a suite.
+
+    A suite file has a ``title``, ``overrides`` of all its runs, and ``blocks`` by name.
+    A block has ``algorithms``, a list of names, or a mapping of labels to overrides for
+    variants of one; ``tasks``; ``seeds``; and ``overrides`` of its own. All
+    combinations of the three are run.
+
+    Args:
+        path_or_name (str): a file, or the stem of one of the plugin's in
+            ``benchmarl_configs/suites``.
+        extra (tuple of str): overrides that come after those of the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a field is missing, unknown, empty or not of its kind, or a run
+            occurs twice.
+    """
+    is_path = path_or_name.endswith((".yaml", ".yml"))
+    path = Path(path_or_name) if is_path else config_path("suites", path_or_name)
+    content = yaml.safe_load(path.read_text())
+    _check_fields(str(path), content, SUITE_FIELDS)
+    if not isinstance(content["blocks"], dict) or not content["blocks"]:
+        raise ValueError(f"{path}: blocks must map names to blocks, one at least.")
+    runs: list[Run] = []
+    for name, block in content["blocks"].items():
+        _check_fields(f"{path}, block {name!r}", block, BLOCK_FIELDS)
+        before = (*content["overrides"], *block["overrides"])
+        runs += _block_runs(str(name), block, before, extra)
+    names = [run.name for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path}: {twice[0]!r} is listed more than once.")
+    return Suite(path.stem, str(content["title"]), tuple(runs))
+
+
+def _block_runs(
+    name: str, block: dict[str, Any], before: tuple[str, ...], extra: tuple[str, ...]
+) -> list[Run]:
+    algorithms = block["algorithms"]
+    if isinstance(algorithms, list):
+        algorithms = {algorithm: [f"algorithm={algorithm}"] for algorithm in algorithms}
+    return [
+        Run(
+            name,
+            task,
+            label,
+            seed,
+            (*before, f"task={task}", *overrides, f"seed={seed}", *extra),
+        )
+        for seed in block["seeds"]
+        for task in block["tasks"]
+        for label, overrides in algorithms.items()
+    ]
+
+
+def _check_fields(where: str, content: Any, fields: set[str]) -> None:
+    """Refuse what lacks a field, has another, or one of the wrong kind."""
+    known = ", ".join(sorted(fields))
+    if not isinstance(content, dict) or set(content) != fields:
+        given = ", ".join(sorted(map(str, content))) if content else "nothing"
+        raise ValueError(f"{where} has {given}: it must have {known}.")
+    for field in fields - {"title", "blocks", "algorithms"}:
+        if not isinstance(content[field], list):
+            raise ValueError(f"{where}: {field} must be a list.")
+    for field in fields & {"algorithms", "tasks", "seeds"}:
+        if not content[field]:
+            raise ValueError(f"{where}: {field} must not be empty.")
