@@ -1,0 +1,1 @@
+"""Results of runs: read from their folders, kept in one small file."""
