@@ -31,10 +31,15 @@ class PredatorPreyClass(PluginTaskClass):
         return [byte_storage([(group, "observation"), "state"])]
 
     def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:
-        """Prey caught in each episode, and whether they were all."""
+        """Prey caught in each episode, and whether they were as many as can be.
+
+        A catch takes ``capture_size`` predators off the grid for good: with 8 of them
+        and 2 to a catch, 4 of the 8 prey.
+        """
+        options = self.options
         caught = ends.get(("next", "info", "prey_caught")).flatten()
-        all_caught = caught == self.options.n_prey
-        return {"success_rate": all_caught.double(), "prey_caught": caught.double()}
+        most = min(options.n_prey, options.n_predators // options.capture_size)
+        return {"success_rate": (caught == most).double(), "prey_caught": caught}
 
     @staticmethod
     def log_info(batch: TensorDictBase) -> dict[str, float]:
