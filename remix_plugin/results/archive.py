@@ -35,7 +35,8 @@ def read_archive(path: Path) -> list[RunResult]:
     Raises:
         FileNotFoundError: if there is no such file.
     """
-    return [_run_result(entry) for entry in json.loads(gzip.decompress(path.read_bytes()))]
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    return [_run_result(entry) for entry in content]
 
 
 def _run_result(entry: dict[str, Any]) -> RunResult:
