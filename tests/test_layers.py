@@ -33,10 +33,14 @@ LAYERS = {
     "results": 4,
     "plotting": 5,
     "registration": 5,
+    "report": 6,
     "__init__": 6,
     "hydra_plugins": 7,
 }
-WITHOUT_BENCHMARL = ("validation", "data", "modules", "weighting", "objectives")
+WITHOUT_BENCHMARL = (
+    *("validation", "statistics", "data", "modules", "weighting"),
+    "objectives",
+)
 # Reads the overrides of a command line, by Hydra's own parser.
 READERS = ("remix_plugin.starcraft.hints",)
 SIMULATOR_FILES = (

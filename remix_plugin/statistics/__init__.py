@@ -1,0 +1,1 @@
+"""Aggregates of the scores of runs, how sure they are, and comparisons."""

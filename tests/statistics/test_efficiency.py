@@ -1,0 +1,155 @@
+"""Areas under curves and frames until a score, by hand and by plain loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from score_inputs import PROPERTY
+
+from remix_plugin.statistics.efficiency import area_under_curve, frames_to_reach
+
+
+@st.composite
+def curves(draw: st.DrawFn, min_size: int = 2) -> tuple[list[int], list[float]]:
+    """Frames that increase, and values."""
+    steps = draw(st.lists(st.integers(1, 10**6), min_size=min_size, max_size=8))
+    values = st.lists(st.floats(-1e3, 1e3), min_size=len(steps), max_size=len(steps))
+    return np.cumsum(steps).tolist(), draw(values)
+
+
+def test_area_by_hand() -> None:
+    # From 100 to 200 a mean height of 1, from 200 to 500 of 3.
+    assert area_under_curve([100, 200, 500], [0, 2, 4]) == pytest.approx(1000 / 400)
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        # At 150 the line is at 1, at 350 at 3.
+        (150, 0.5),
+        (200, 1.0),
+        (350, (100 * 1 + 150 * 2.5) / 250),
+        (500, 2.5),
+        (None, 2.5),
+    ],
+)
+def test_area_until_some_frame(until: float | None, expected: float) -> None:
+    area = area_under_curve([100, 200, 500], [0, 2, 4], until=until)
+    assert area == pytest.approx(expected, rel=1e-12)
+
+
+def test_frames_to_reach_by_hand() -> None:
+    frames, values = [10, 20, 30, 40], [0.1, 0.5, 0.4, 0.9]
+    assert frames_to_reach(frames, values, 0.0) == 10
+    assert frames_to_reach(frames, values, 0.45) == 20
+    assert frames_to_reach(frames, values, 0.5) == 20
+    assert frames_to_reach(frames, values, 0.51) == 40
+    assert frames_to_reach(frames, values, 0.91) is None
+
+
+def test_results_are_plain_numbers() -> None:
+    frames = np.array([10_000_000_000, 20_000_000_000])
+    reached = frames_to_reach(frames, np.array([0.0, 1.0]), 0.5)
+    assert type(reached) is int and reached == 20_000_000_000
+    assert type(area_under_curve(frames, np.array([0.0, 1.0]))) is float
+
+
+def test_one_evaluation_can_reach_a_score() -> None:
+    assert frames_to_reach([7], [1.0], 1.0) == 7
+
+
+@PROPERTY
+@given(curve=curves())
+def test_property_area_equals_a_plain_loop(curve: tuple) -> None:
+    frames, values = curve
+    total = 0.0
+    for index in range(1, len(frames)):
+        width = frames[index] - frames[index - 1]
+        total += width * (values[index] + values[index - 1]) / 2
+    expected = total / (frames[-1] - frames[0])
+    area = area_under_curve(frames, values)
+    assert area == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert min(values) - 1e-9 <= area <= max(values) + 1e-9
+
+
+@PROPERTY
+@given(curve=curves(), share=st.floats(0.01, 1.0))
+def test_property_until_equals_a_curve_that_ends_there(
+    curve: tuple, share: float
+) -> None:
+    frames, values = curve
+    # As whole frames, so that the shorter curve is one too.
+    until = frames[0] + max(1, round(share * (frames[-1] - frames[0])))
+    kept = [(f, v) for f, v in zip(frames, values, strict=True) if f < until]
+    kept.append((until, float(np.interp(until, frames, values))))
+    expected = area_under_curve(*zip(*kept, strict=True))
+    area = area_under_curve(frames, values, until=until)
+    assert area == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@PROPERTY
+@given(curve=curves(), level=st.floats(-1e3, 1e3))
+def test_property_a_constant_curve_has_its_height(curve: tuple, level: float) -> None:
+    frames, _ = curve
+    area = area_under_curve(frames, [level] * len(frames))
+    assert area == pytest.approx(level, rel=1e-9, abs=1e-9)
+
+
+@PROPERTY
+@given(curve=curves(min_size=1), threshold=st.floats(-1e3, 1e3))
+def test_property_frames_to_reach_equals_a_plain_loop(
+    curve: tuple, threshold: float
+) -> None:
+    expected = None
+    for frame, value in zip(*curve, strict=True):
+        if value >= threshold:
+            expected = frame
+            break
+    assert frames_to_reach(*curve, threshold) == expected
+
+
+@pytest.mark.parametrize("function", ["area", "reach"])
+@pytest.mark.parametrize(
+    ("frames", "values", "error", "message"),
+    [
+        ([], [], ValueError, r"frames of shape \(0,\)"),
+        ([1, 2], [0.0], ValueError, r"frames of 2 and values of 1 evaluations"),
+        ([1], [0.0, 1.0], ValueError, r"frames of 1 and values of 2 evaluations"),
+        ([1, 3, 2], [0, 0, 0], ValueError, r"frames\[2\]=2 after 3 .* increase"),
+        ([1, 2, 2], [0, 0, 0], ValueError, r"frames\[2\]=2 after 2 .* increase"),
+        ([1, 2.5], [0, 0], ValueError, r"frames=2.5 .* whole numbers"),
+        ([1, np.nan], [0, 0], ValueError, r"frames\[1\]=nan"),
+        ([1, 2], [0, np.nan], ValueError, r"values\[1\]=nan"),
+        ([1, 2], [[0, 1], [0, 1]], ValueError, r"values of shape \(2, 2\)"),
+        ([1, 2], ["0", "1"], TypeError, r"values of type <U1"),
+    ],
+)
+def test_wrong_curves_are_refused(
+    function: str, frames: list, values: list, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        if function == "area":
+            area_under_curve(frames, values)
+        else:
+            frames_to_reach(frames, values, 0.5)
+
+
+def test_an_area_needs_two_evaluations() -> None:
+    with pytest.raises(ValueError, match=r"frames=\[7.0\] .* at least two"):
+        area_under_curve([7], [1.0])
+
+
+@pytest.mark.parametrize("until", [50, 100, 501, float("nan")])
+def test_until_outside_the_curve_is_refused(until: float) -> None:
+    message = rf"until={until} .* > 100.0 and <= 500.0"
+    with pytest.raises(ValueError, match=message):
+        area_under_curve([100, 500], [0, 1], until=until)
+
+
+def test_a_wrong_threshold_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"threshold=nan"):
+        frames_to_reach([1], [1.0], float("nan"))
+    with pytest.raises(TypeError, match=r"threshold=None"):
+        frames_to_reach([1], [1.0], None)
