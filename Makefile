@@ -12,7 +12,10 @@ RUN := results/$(shell date +%Y-%m-%d_%H-%M-%S)
 endif
 MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
-.PHONY: train test lint learning compare matrix paper smax speed burn-in clean
+FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
+
+.PHONY: train test lint learning compare matrix paper smax speed burn-in clean \
+  $(FIGURES) results-page
 
 train: $(STAMP)
 	$(BIN)/python -m benchmarl.run algorithm=remix task=predator_prey/punish_2 \
@@ -67,6 +70,25 @@ smax: $(STAMP)
 	  $(MODEL) seed=0 experiment.max_n_frames=200_000 hydra.sweep.dir="$(RUN)"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)" --win-above 15 \
 	  --at 48000 96000 144000 200000
+
+# The figures of the ReMIX paper: runs what is not yet run, then draws all figures and
+# writes report.html. With SCALE=smoke: runs of seconds, for all figures at once.
+ifeq ($(SCALE),smoke)
+RESULTS ?= results/smoke
+$(FIGURES): SUITES = smoke smoke_punishments
+else
+RESULTS ?= results/paper
+$(FIGURES): SUITES = $(subst -,_,$@)
+endif
+
+$(FIGURES): $(STAMP)
+	$(BIN)/python scripts/suite.py $(SUITES) --results "$(RESULTS)"
+	$(BIN)/python scripts/figures.py "$(RESULTS)" --out "$(RESULTS)/figures"
+	$(BIN)/python scripts/report.py "$(RESULTS)"
+
+# The numbers of docs/RESULTS.md, from the results that are kept in docs/results
+results-page: $(STAMP)
+	$(BIN)/python scripts/results_page.py
 
 # What burn_in=stored costs and gains
 burn-in: $(STAMP)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from benchmarl.experiment import Experiment
 from tensordict import TensorDictBase
+from torch import Tensor
 
 from remix_plugin.environments.battles import battle_outcomes
 from remix_plugin.environments.tasks import PluginTaskClass
@@ -37,14 +38,12 @@ def read_episodes(
     """
     first = [rollout[: episode_length(rollout)] for rollout in rollouts]
     groups = {
-        f"{group}_{RETURN}": [_group_return(group, episode) for episode in first]
+        f"{group}_{RETURN}": torch.stack([_group_return(group, one) for one in first])
         for group in experiment.group_map
     }
     episodes: Episodes = {
-        **groups,
-        RETURN: [
-            sum(values) / len(values) for values in zip(*groups.values(), strict=True)
-        ],
+        **{name: values.tolist() for name, values in groups.items()},
+        RETURN: torch.stack(list(groups.values())).mean(0).tolist(),
         LENGTH: [float(len(episode)) for episode in first],
     }
     ends = TensorDictBase.lazy_stack([episode[-1] for episode in first])
@@ -76,9 +75,14 @@ def episode_length(rollout: TensorDictBase) -> int:
     return int(done.int().argmax()) + 1 if done.any() else len(done)
 
 
-def _group_return(group: str, episode: TensorDictBase) -> float:
-    """Sum over time of the mean reward of a group's agents."""
+def _group_return(group: str, episode: TensorDictBase) -> Tensor:
+    """Mean over a group's agents of their sums of rewards, a scalar.
+
+    A team's reward is repeated for each agent, as BenchMARL does: sums then agree with
+    those of its json to the last bit.
+    """
     reward = episode.get(("next", group, "reward"), None)
     if reward is None:
-        reward = episode.get(("next", "reward"))
-    return reward.sum(0).mean().item()
+        team = episode.get(("next", "reward"))
+        reward = team.expand(episode.get(group).shape).unsqueeze(-1)
+    return reward.sum(0).mean()

@@ -69,6 +69,12 @@ class EvaluationData(Callback):
         self._best_return = -math.inf
         self._best_frames = 0
         self._best_policy: dict[str, Any] = {}
+        self._absolute: Episodes = {}
+        self._iteration = -1
+
+    def on_batch_collected(self, batch: TensorDictBase) -> None:
+        """Note what is under way: an evaluation outside of a run does not end it."""
+        self._iteration = self.experiment.n_iters_performed
 
     def on_evaluation_end(self, rollouts: list[TensorDictBase]) -> None:
         """Keep the episodes of ``rollouts``, each of shape ``[T]``."""
@@ -87,10 +93,10 @@ class EvaluationData(Callback):
         if writer is not None:
             number = experiment.total_frames // experiment.config.evaluation_interval
             step = writer.run_data.setdefault(f"step_{number}", {})
-            new = {k: counted(v) for k, v in episodes.items() if k not in step}
-            step.update(new)
-        self._write_absolute({})
-        if is_last_iteration(self.experiment):
+            step.update({name: counted(episodes[name]) for name in (LENGTH, *own)})
+        self._write_absolute()
+        is_running = self._iteration == experiment.n_iters_performed
+        if is_running and is_last_iteration(experiment):
             self._finish()
 
     def on_train_end(self, training_td: TensorDictBase, group: str) -> None:
@@ -132,7 +138,8 @@ class EvaluationData(Callback):
             policy.load_state_dict(last)
         self._log(episodes, "absolute")
         self._write_rows(episodes, self._best_frames, "absolute")
-        self._write_absolute(episodes)
+        self._absolute = episodes
+        self._write_absolute()
 
     @local_seed()
     @torch.no_grad()
@@ -178,12 +185,12 @@ class EvaluationData(Callback):
                 cells = ["" if math.isnan(value) else value for value in row]
                 writer.writerow([phase, frames, number, *cells])
 
-    def _write_absolute(self, episodes: Episodes) -> None:
-        """Write the json with these episodes as its absolute metrics."""
+    def _write_absolute(self) -> None:
+        """Write the json with our absolute metrics in place of BenchMARL's."""
         writer = self.experiment.logger.json_writer
         if writer is None:
             return
-        absolute = {name: counted(values) for name, values in episodes.items()}
+        absolute = {name: counted(values) for name, values in self._absolute.items()}
         writer.run_data["absolute_metrics"] = absolute
         # Whole or not at all, whenever the run is cut off.
         part = writer.path.with_suffix(".part")

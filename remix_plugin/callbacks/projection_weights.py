@@ -50,10 +50,11 @@ class ProjectionWeights(Callback):
     evaluation interval, with ``group``, the ``frames`` that were collected at its end,
     a column per bin, named after its centre, and ``beyond``. A row adds up to the
     transitions that were sampled in its interval, padding left out. Bins are a 50th of
-    the weighting's ``w_max`` wide, the first and the last centred at 0 and ``w_max``.
+    the weighting's ``w_max`` wide, the first and the last centred at 0 and ``w_max``;
+    cells of bins that only other groups have are empty.
 
     Counts stay on the device until a row is complete: an update causes no
-    synchronisation with the host. Complete rows are kept in checkpoints.
+    synchronisation with the host. Both are kept in checkpoints.
     """
 
     def __init__(self) -> None:
@@ -89,12 +90,21 @@ class ProjectionWeights(Callback):
             self._write()
 
     def on_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Put complete rows into a checkpoint."""
-        state_dict[STATE_KEY] = [dict(row) for row in self._rows]
+        """Put rows, and the counts of one that is incomplete, into a checkpoint."""
+        state_dict[STATE_KEY] = {
+            "rows": [dict(row) for row in self._rows],
+            "counts": {group: kept.tolist() for group, kept in self._counts.items()},
+        }
 
     def on_load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take complete rows from a checkpoint, if it has any."""
-        self._rows = [dict(row) for row in state_dict.get(STATE_KEY, [])]
+        """Take rows and counts from a checkpoint, if it has any."""
+        state = state_dict.get(STATE_KEY, {"rows": [], "counts": {}})
+        device = self.experiment.config.train_device
+        self._rows = [dict(row) for row in state["rows"]]
+        self._counts = {
+            group: torch.tensor(counts, device=device)
+            for group, counts in state["counts"].items()
+        }
 
     def _write(self) -> None:
         """Write all rows, whole or not at all."""
@@ -102,7 +112,7 @@ class ProjectionWeights(Callback):
         part = path.with_suffix(".part")
         names = list(dict.fromkeys(name for row in self._rows for name in row))
         with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names, restval=0)
+            writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self._rows)
         os.replace(part, path)

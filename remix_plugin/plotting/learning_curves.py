@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from benchmarl.eval_results import load_and_merge_json_dicts
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart by the colour-blind.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-# Beyond as many algorithms as there are colours.
-LINES = ("-", "--", ":")
+from remix_plugin.plotting.style import Style, styles_of
 
 
 @dataclass(frozen=True)
@@ -138,19 +133,19 @@ def plot_curves(curves: list[Curve]) -> Figure:
         Figure: to be saved or shown.
     """
     tasks = list(dict.fromkeys((c.environment, c.task) for c in curves))
-    algorithms = list(dict.fromkeys(c.algorithm for c in curves))
+    styles = styles_of(c.algorithm for c in curves)
     figure, axes = plt.subplots(
         1, len(tasks), figsize=(6.4 * len(tasks), 4.4), squeeze=False
     )
     for axis, task in zip(axes[0], tasks, strict=True):
-        for number, algorithm in enumerate(algorithms):
+        for algorithm, style in styles.items():
             chosen = [
                 c
                 for c in curves
                 if (c.environment, c.task) == task and c.algorithm == algorithm
             ]
             if chosen:
-                _draw(axis, chosen, _style(number))
+                _draw(axis, chosen, style)
         axis.set_title("/".join(task))
         axis.set_xlabel("frames (environment steps)")
         wins = any(c.win_rates is not None for c in curves)
@@ -161,24 +156,13 @@ def plot_curves(curves: list[Curve]) -> Figure:
     return figure
 
 
-def _style(number: int) -> dict[str, Any]:
-    """Colour, marker and line, different for each of the first 21 algorithms."""
-    lines, number = divmod(number, len(COLORS))
-    return {
-        "color": COLORS[number],
-        "marker": MARKERS[number],
-        "linestyle": LINES[lines % len(LINES)],
-    }
-
-
-def _draw(axis: plt.Axes, curves: list[Curve], style: dict[str, Any]) -> None:
+def _draw(axis: plt.Axes, curves: list[Curve], style: Style) -> None:
     seeds = ", ".join(str(c.seed) for c in curves)
     label = f"{curves[0].algorithm} (seed{'s' * (len(curves) > 1)} {seeds})"
     if len(curves) > 1:
         for curve in curves:
-            color = style["color"]
-            axis.plot(curve.frames, curve.scores, color=color, alpha=0.35, lw=1)
+            axis.plot(curve.frames, curve.scores, color=style.color, alpha=0.35, lw=1)
     shared = sorted(set.intersection(*(set(c.frames) for c in curves)))
     at = [dict(zip(c.frames, c.scores, strict=True)) for c in curves]
     mean = [float(np.mean([run[frame] for run in at])) for frame in shared]
-    axis.plot(shared, mean, ms=4, lw=2, label=label, **style)
+    axis.plot(shared, mean, ms=4, lw=2, label=label, **style.options)

@@ -28,7 +28,8 @@ def read_results(folder: Path) -> list[RunResult]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no results folder {folder}.")
-    return [_read_run(folder, path.parent) for path in sorted(folder.rglob(RECORD))]
+    results = [_read_run(folder, path.parent) for path in folder.rglob(RECORD)]
+    return sorted(results, key=lambda result: result.name)
 
 
 def _read_run(root: Path, folder: Path) -> RunResult:
@@ -86,10 +87,12 @@ def _read_weights(path: Path) -> dict[str, WeightCounts]:
         return {}
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    centers = [name for name in rows[0] if name not in ("group", "frames", "beyond")]
+    names = [name for name in rows[0] if name not in ("group", "frames", "beyond")]
     weights = {}
     for group in dict.fromkeys(row["group"] for row in rows):
         own = [row for row in rows if row["group"] == group]
+        # Cells of bins that only other groups have are empty.
+        centers = sorted((name for name in names if own[0][name]), key=float)
         weights[group] = WeightCounts(
             centers=tuple(float(name) for name in centers),
             frames=tuple(int(row["frames"]) for row in own),

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from remix_plugin.configs import config_path
+from remix_plugin.suites.overrides import frames_of
 
 SUITE_FIELDS = {"title", "overrides", "blocks"}
 BLOCK_FIELDS = {"algorithms", "tasks", "seeds", "overrides"}
@@ -41,10 +42,7 @@ class Run:
     @property
     def frames(self) -> int | None:
         """Frames that its overrides ask for, None where they leave it to a config."""
-        for override in reversed(self.overrides):
-            if override.startswith("experiment.max_n_frames="):
-                return int(override.split("=")[1])
-        return None
+        return frames_of(self.overrides)
 
 
 @dataclass(frozen=True)

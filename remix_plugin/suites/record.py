@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,21 +48,16 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def commit() -> str:
-    """The commit of the plugin's checkout, ``unknown`` where it is not in one."""
+    """The commit of the plugin's checkout, ``unknown`` where git tells none."""
     root = config_path("algorithm", "remix").parents[2]
-    if not (root / ".git").exists():
+    git = shutil.which("git")
+    if git is None or not (root / ".git").exists():
         return "unknown"
-    git = ["git", "-C", str(root)]
-    head = subprocess.run(
-        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    changes = subprocess.run(
-        [*git, "status", "--porcelain", "--untracked-files=no"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return f"{head}, with changes" if changes else head
+    head = _output([git, "-C", str(root), "rev-parse", "HEAD"])
+    status = [git, "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
+    if head is None:
+        return "unknown"
+    return f"{head}, with changes" if _output(status) else head
 
 
 def hardware() -> dict[str, Any]:
@@ -81,3 +77,9 @@ def _processor() -> str:
     lines = path.read_text().splitlines() if path.is_file() else []
     names = [line.split(":")[1].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.machine()
+
+
+def _output(command: Sequence[str]) -> str | None:
+    """What a command prints, None if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,119 @@
+"""Figure 3 of the ReMIX paper: projection weights over training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import EngFormatter
+
+from remix_plugin.plotting.captions import facts
+from remix_plugin.plotting.paper_figure import (
+    PaperFigure,
+    label_axes,
+    new_panels,
+    paper_look,
+)
+from remix_plugin.plotting.runs import (
+    HARDEST,
+    blocks_of,
+    by_label,
+    check_comparable,
+)
+from remix_plugin.plotting.style import Style, name_of
+from remix_plugin.plotting.weight_counts import GROUP, n_sampled, shares, sum_counts
+from remix_plugin.results.run_result import RunResult, WeightCounts
+
+LABELS = ("remix", "owqmix")
+# Smaller ones are white.
+SMALLEST_SHARE = 1e-4
+
+
+def draw_weights(
+    results: Sequence[RunResult], styles: Mapping[str, Style]
+) -> list[PaperFigure]:
+    """Figure 3, a picture per block: ReMIX beside OW-QMIX, summed over seeds.
+
+    Args:
+        results (sequence of RunResult): of any tasks and labels.
+        styles (mapping): of each label; not used.
+    """
+    own = [run for run in results if run.task == HARDEST and run.label in LABELS]
+    own = [run for run in own if GROUP in run.weights]
+    blocks = blocks_of(own)
+    return [
+        _draw(block, [run for run in own if run.block == block]) for block in blocks
+    ]
+
+
+def _draw(block: str, runs: Sequence[RunResult]) -> PaperFigure:
+    check_comparable(runs)
+    groups = by_label(runs)
+    counts = {label: sum_counts(own) for label, own in groups.items()}
+    title = f"Projection weights over training at punishment -2, block {block}"
+    caption = (
+        "Figure 3. Projection weights of sampled transitions over training on "
+        "Predator-Prey, punishment -2: share of each weight in each interval, summed "
+        f"over seeds; white: less than {SMALLEST_SHARE:g}; dashed line: mean weight. "
+        f"{_totals(counts)} {facts({block: groups}, 'panel')}"
+    )
+    with paper_look():
+        figure, axes = new_panels(len(counts), caption)
+        each = [axis for row in axes for axis in row]
+        for axis, (label, own) in zip(each, counts.items(), strict=True):
+            mesh = draw_map(axis, own)
+            axis.set_title(name_of(label))
+        label_axes(axes, "frames", "projection weight")
+        bar = figure.colorbar(mesh, ax=each, aspect=14, pad=0.02)
+        bar.set_label("share of transitions")
+        bar.outline.set_linewidth(0.6)
+    return PaperFigure(f"figure_3_{block}", title, caption, figure)
+
+
+def draw_map(axis: Axes, counts: WeightCounts) -> Any:
+    """A cell per interval and bin, coloured by share, and the mean weight.
+
+    Weights beyond the last bin have a row above it if there are any.
+
+    Returns:
+        QuadMesh: with the shares, for a colour bar.
+    """
+    table = shares(counts)
+    centers = np.array(counts.centers)
+    width = centers[1] - centers[0]
+    if not table[-1].any():
+        table = table[:-1]
+    bottom = centers[0] - width / 2
+    levels = bottom + width * np.arange(len(table) + 1)
+    frames = [0, *counts.frames]
+    mesh = axis.pcolormesh(
+        frames,
+        levels,
+        np.ma.masked_less(table, SMALLEST_SHARE),
+        norm=LogNorm(vmin=SMALLEST_SHARE, vmax=1),
+        cmap="viridis_r",
+        rasterized=True,
+    )
+    ends = [center for center in (*centers, levels[-1])][: len(table)]
+    axis.plot(
+        (np.array(frames[1:]) + frames[:-1]) / 2,
+        np.array(ends) @ table,
+        color="black",
+        linestyle="--",
+        linewidth=1.2,
+        path_effects=[withStroke(linewidth=2.6, foreground="white")],
+    )
+    axis.grid(False)
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+    return mesh
+
+
+def _totals(counts: Mapping[str, WeightCounts]) -> str:
+    each = [f"{name_of(label)} {n_sampled(own):,}" for label, own in counts.items()]
+    words = f"Transitions: {', '.join(each)}."
+    missing = [name_of(label) for label in LABELS if label not in counts]
+    return words + (f" There are no runs of {missing[0]} yet." if missing else "")

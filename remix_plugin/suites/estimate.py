@@ -1,0 +1,72 @@
+"""How long runs take, by those that have ended."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from remix_plugin.suites.overrides import frames_of
+from remix_plugin.suites.plan import Run
+from remix_plugin.suites.record import RECORD, read_record
+
+
+class Rates:
+    """Seconds that a frame has taken in finished runs, by label.
+
+    Args:
+        results (Path): a results folder; all finished runs in it count.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._frames: dict[str, int] = defaultdict(int)
+        self.n_runs = 0
+        for path in results.glob(f"*/*/*/*/{RECORD}"):
+            self.add(path.parent)
+
+    def add(self, folder: Path) -> None:
+        """Take a finished run into account."""
+        record = read_record(folder)
+        frames = frames_of(record["overrides"]) if record else None
+        if record is None or not frames:
+            return
+        self.n_runs += 1
+        self._seconds[folder.parent.name] += record["seconds"]
+        self._frames[folder.parent.name] += frames
+
+    def seconds(self, run: Run, frames_done: int = 0) -> float | None:
+        """Seconds for the rest of a run, by runs of its label if any, else by all.
+
+        None if there are none, or the run leaves its frames to a config.
+        """
+        if not self.n_runs or run.frames is None:
+            return None
+        labels = [run.label] if run.label in self._frames else list(self._frames)
+        seconds = sum(self._seconds[label] for label in labels)
+        frames = sum(self._frames[label] for label in labels)
+        return seconds / frames * max(0, run.frames - frames_done)
+
+    def total(
+        self, rest: Iterable[tuple[Run, int]], processes: int = 1
+    ) -> float | None:
+        """Seconds for the rest of several runs, given with their frames so far."""
+        total = 0.0
+        longest = 0.0
+        for run, frames_done in rest:
+            seconds = self.seconds(run, frames_done)
+            if seconds is None:
+                return None
+            total += seconds
+            longest = max(longest, seconds)
+        return max(total / processes, longest)
+
+
+def duration(seconds: float) -> str:
+    """A length of time, as ``"1 h 05 min"`` or ``"42 s"``."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,74 @@
+"""Processes that do not outlive the one that started them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+GRACE = 5.0
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def start(
+    command: Sequence[str],
+    log: Path,
+    *,
+    environment: dict[str, str] | None = None,
+    lock: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process whose output goes to a file.
+
+    It leads a process group of its own, so that a terminal's Ctrl-C does not reach it.
+    On Linux it is killed when this thread ends, however it ends. Elsewhere it would go
+    on, and so would its lock.
+
+    Args:
+        command (sequence of str): program and arguments.
+        log (Path): gets its output and its errors.
+
+    Keyword Args:
+        environment (dict, optional): variables to set, besides those of this process.
+        lock (int, optional): a lock's file descriptor, to be inherited.
+    """
+    parent = os.getpid()
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            pass_fds=() if lock is None else (lock,),
+            start_new_session=True,
+            preexec_fn=lambda: die_with_parent(parent),
+        )
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Have the kernel kill this process when the thread that started it ends.
+
+    Args:
+        parent (int, optional): who must be the parent still: if it has died meanwhile,
+            this process ends at once.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process and those it has started: kindly, then not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                continue

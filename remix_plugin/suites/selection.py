@@ -1,0 +1,96 @@
+"""Which runs of one or several suites are meant, and whether they can be run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from hydra import compose, initialize_config_module
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from remix_plugin.suites.plan import Run, Suite
+
+
+def select_runs(suites: Iterable[Suite], patterns: Sequence[str] = ()) -> list[Run]:
+    """Runs of several suites, each one once, in order.
+
+    Args:
+        suites (iterable of Suite): they may share runs.
+        patterns (sequence of str): only runs whose name matches one of these, e.g.
+            ``"*/remix/*"``; all if there are none.
+
+    Raises:
+        ValueError: if runs of one name differ, or no run is left.
+    """
+    runs: dict[str, Run] = {}
+    for suite in suites:
+        for run in suite.runs:
+            known = runs.setdefault(run.name, run)
+            if known.overrides != run.overrides:
+                raise ValueError(
+                    f"{run.name} of {suite.name} has overrides "
+                    f"{' '.join(run.overrides)}, in a suite before it has "
+                    f"{' '.join(known.overrides)}: they need names of their own, or "
+                    "results folders of their own."
+                )
+    if not patterns:
+        return list(runs.values())
+    chosen = [
+        run
+        for name, run in runs.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    if not chosen:
+        raise ValueError(
+            f"No run matches {' or '.join(patterns)}: it must be a name such as "
+            f"{next(iter(runs))}, in which * stands for anything."
+        )
+    return chosen
+
+
+def check_overrides(runs: Iterable[Run]) -> None:
+    """Compose runs with Hydra, so that what is misspelt shows before any training.
+
+    As this takes a third of a second a run, only so many are tried that each choice of
+    an algorithm, of a task, of a model and of an experiment, with its options, is tried
+    once.
+
+    Raises:
+        ValueError: if a run cannot be composed, with Hydra's own words.
+    """
+    with initialize_config_module("benchmarl.conf", version_base=None):
+        for run in _covering(list(runs)):
+            try:
+                compose("config", list(run.overrides))
+            except (HydraException, OmegaConfBaseException) as error:
+                cause = f" ({error.__cause__})" if error.__cause__ else ""
+                raise ValueError(
+                    f"{run.name} cannot be run: {error}{cause} Its overrides are "
+                    f"{' '.join(run.overrides)}."
+                ) from error
+
+
+def _covering(runs: Sequence[Run]) -> list[Run]:
+    """Few runs that have all the parts that these runs have."""
+    chosen = []
+    parts = [_parts(run) for run in runs]
+    missing = set().union(*parts)
+    # First those that have several new parts at once.
+    for n_new in range(max(map(len, parts), default=0), 0, -1):
+        for run, own in zip(runs, parts, strict=True):
+            if len(own & missing) >= n_new:
+                chosen.append(run)
+                missing -= own
+    return chosen
+
+
+def _parts(run: Run) -> set[tuple[str, ...]]:
+    """Overrides of a run but its seed, those of one group of configs together."""
+    groups: dict[str, list[str]] = {}
+    for override in run.overrides:
+        group = re.split(r"[.=@/]", override.lstrip("+~"), maxsplit=1)[0]
+        if group != "seed":
+            groups.setdefault(group, []).append(override)
+    return {tuple(overrides) for overrides in groups.values()}

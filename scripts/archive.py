@@ -1,0 +1,31 @@
+"""Keeps the results of a folder's finished runs in one small file.
+
+Usage: python scripts/archive.py RESULTS_FOLDER FILE.json.gz
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from remix_plugin.results.archive import write_archive
+from remix_plugin.results.reading import read_results
+
+
+def main() -> None:
+    """Read the folder and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where a suite has left its results")
+    parser.add_argument("file", type=Path, help="the archive, FILE.json.gz")
+    args = parser.parse_args()
+    if not args.file.name.endswith(".json.gz"):
+        parser.error(f"{args.file} is not allowed: it must end in .json.gz")
+    results = read_results(args.folder)
+    if not results:
+        parser.error(f"no run has ended in {args.folder}")
+    write_archive(args.file, results)
+    print(f"{args.file}: {len(results)} runs, {args.file.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Draws the ReMIX paper's figures from results, and prints captions and tables.
+
+Usage: python scripts/figures.py RESULTS [--out FOLDER] [--only FIGURE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from remix_plugin.plotting.figures import KINDS, draw_figures, without_data
+from remix_plugin.plotting.paper_figure import save
+from remix_plugin.plotting.tables import all_tables
+from remix_plugin.results.archive import read_archive
+from remix_plugin.results.reading import read_results
+
+
+def main() -> None:
+    """Write each figure as png and svg, and say which have no data."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "results", type=Path, help="a suite's results folder, or an archive (.json.gz)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("figures"), help="folder to write them into"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=KINDS, default=list(KINDS), help="what to draw"
+    )
+    args = parser.parse_args()
+    is_archive = args.results.name.endswith(".json.gz")
+    results = (read_archive if is_archive else read_results)(args.results)
+    if not results:
+        parser.error(f"no run has ended in {args.results}")
+    figures = draw_figures(results, args.only)
+    for figure in figures:
+        for path in save(figure, args.out, ("png", "svg")):
+            print(path)
+        print(f"{figure.caption}\n")
+    for line in without_data(figures, args.only):
+        print(line)
+    print(f"\n{all_tables(results)}")
+
+
+if __name__ == "__main__":
+    main()

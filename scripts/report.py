@@ -1,0 +1,26 @@
+"""Writes one self-contained HTML page about a results folder.
+
+Usage: python scripts/report.py RESULTS_FOLDER [--out report.html]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from remix_plugin.report.page import write_report
+
+
+def main() -> None:
+    """Write the page and say where."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where a suite has left its results")
+    parser.add_argument("--out", type=Path, help="default: report.html in the folder")
+    args = parser.parse_args()
+    out = args.out or args.folder / "report.html"
+    write_report(args.folder, out)
+    print(f"report: {out.resolve()}")
+
+
+if __name__ == "__main__":
+    main()

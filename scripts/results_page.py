@@ -1,0 +1,42 @@
+"""Writes the numbers of docs/RESULTS.md anew, from the results kept in docs/results.
+
+Usage: python scripts/results_page.py [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from remix_plugin.plotting.tables import all_tables
+from remix_plugin.report.markdown import fill
+from remix_plugin.report.page import where_table
+from remix_plugin.results.archive import read_archive
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "RESULTS.md"
+ARCHIVE = DOCS / "results" / "predator_prey.json.gz"
+
+
+def main() -> None:
+    """Write the page, or with --check say whether it is as it would be written."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 if it differs"
+    )
+    args = parser.parse_args()
+    results = read_archive(ARCHIVE)
+    texts = {"tables": all_tables(results), "where": where_table(results).markdown}
+    page = fill(PAGE.read_text(), texts)
+    if page == PAGE.read_text():
+        print(f"{PAGE} is as its results have it: {len(results)} runs")
+    elif args.check:
+        sys.exit(f"{PAGE} differs from its results: run {Path(__file__).name}")
+    else:
+        PAGE.write_text(page)
+        print(f"{PAGE}: written from {len(results)} runs")
+
+
+if __name__ == "__main__":
+    main()

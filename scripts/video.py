@@ -1,0 +1,108 @@
+"""Draws an evaluation episode of a trained team as a GIF.
+
+BenchMARL's loggers write videos of evaluations where they can (experiment.render=True
+with a logger that takes video); this needs nothing but Pillow.
+
+Usage: python scripts/video.py CHECKPOINT [--out FILE.gif] [--best] [--seed 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from benchmarl.experiment import Experiment
+from PIL import Image
+from tensordict import TensorDictBase
+from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
+
+import remix_plugin
+from remix_plugin.callbacks.episodes import read_episodes
+from remix_plugin.callbacks.evaluation import STATE_KEY
+
+FRAMES_PER_SECOND = 8
+LAST_FRAME_SECONDS = 2
+
+
+def main() -> None:
+    """Play an episode, write it and say how it went."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "checkpoint", type=Path, help="a run's checkpoints/checkpoint_FRAMES.pt"
+    )
+    parser.add_argument("--out", type=Path, help="default: beside the checkpoint")
+    parser.add_argument(
+        "--best",
+        action="store_true",
+        help="play the policy of the run's best evaluation, not its last",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the episode")
+    args = parser.parse_args()
+    if not args.checkpoint.is_file():
+        parser.error(f"there is no checkpoint {args.checkpoint}")
+    out = args.out or args.checkpoint.with_suffix(".gif")
+    if out.suffix != ".gif":
+        parser.error(f"--out {out} is not allowed: it must end in .gif")
+    remix_plugin.register()
+    experiment = load(args.checkpoint, args.best)
+    frames, rollout = play(experiment, args.seed)
+    write_gif(out, frames)
+    episodes = read_episodes(experiment, [rollout])
+    said = ", ".join(f"{name} {values[0]:g}" for name, values in episodes.items())
+    print(f"{out}: {len(frames)} frames, {said}")
+
+
+def load(checkpoint: Path, best: bool) -> Experiment:
+    """The run of a checkpoint, with its last policy or that of its best evaluation.
+
+    Raises:
+        SystemExit: if the task draws no pictures, or the best policy was not kept.
+    """
+    settings = {"loggers": [], "create_json": False, "evaluation_episodes": 1}
+    experiment = Experiment.reload_from_file(str(checkpoint.resolve()), settings)
+    if not experiment.task.has_render(experiment.test_env):
+        raise SystemExit(f"{experiment.task} draws no pictures.")
+    if best:
+        state = torch.load(checkpoint, map_location="cpu").get(STATE_KEY, {})
+        if not state.get("best_policy"):
+            raise SystemExit(f"{checkpoint} does not keep the best policy.")
+        experiment.policy.load_state_dict(state["best_policy"])
+    return experiment
+
+
+def play(experiment: Experiment, seed: int) -> tuple[list[np.ndarray], TensorDictBase]:
+    """One greedy episode: a picture of its start and of each step, and the steps."""
+    env = experiment.test_env
+    env.set_seed(seed)
+
+    def draw() -> np.ndarray:
+        return np.asarray(experiment.task.render_callback(experiment, env, now))
+
+    steps = []
+    with torch.no_grad(), set_exploration_type(ExplorationType.DETERMINISTIC):
+        now = env.reset()
+        frames = [draw()]
+        for _ in range(experiment.max_steps):
+            steps.append(env.step(experiment.policy(now)))
+            now = step_mdp(steps[-1])
+            frames.append(draw())
+            if now.get("done").all():
+                break
+    rollout = TensorDictBase.lazy_stack(steps, -1)
+    return frames, rollout[0] if env.batch_size else rollout
+
+
+def write_gif(path: Path, frames: list[np.ndarray]) -> None:
+    """Write pictures ``[height, width, 3]``, the last of which stays on for longer."""
+    images = [Image.fromarray(frame) for frame in frames]
+    shown = [1000 // FRAMES_PER_SECOND] * len(images)
+    shown[-1] = 1000 * LAST_FRAME_SECONDS
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=shown, loop=0
+    )
+
+
+if __name__ == "__main__":
+    main()

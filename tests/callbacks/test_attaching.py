@@ -1,0 +1,139 @@
+"""Algorithms attach their callbacks once, and leave the user's alone."""
+
+from __future__ import annotations
+
+import pytest
+from benchmarl.algorithms import EnsembleAlgorithmConfig, MappoConfig, QmixConfig
+from benchmarl.algorithms.common import AlgorithmConfig
+from benchmarl.experiment import Callback
+from evaluated_runs import tag
+from small_tasks import SmallTask
+from tiny_experiments import Build, changed, name_of, predator_prey
+
+from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.callbacks.attaching import attach, is_last_iteration, keeps_results
+from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.projection_weights import ProjectionWeights
+from remix_plugin.registration import ALGORITHM_CONFIGS
+
+WITH_WEIGHTS = ("remix", "owqmix", "cwqmix")
+
+
+class Mine(EvaluationData):
+    """A user's own; BenchMARL pickles it."""
+
+
+class MyWeights(ProjectionWeights):
+    """A user's own."""
+
+
+@pytest.mark.parametrize(
+    "config", ALGORITHM_CONFIGS, ids=[name_of(config) for config in ALGORITHM_CONFIGS]
+)
+def test_each_algorithm_attaches_what_it_has_data_for(
+    config: type[AlgorithmConfig], build: Build
+) -> None:
+    experiment = build(SmallTask(), config.get_from_yaml())
+    kinds = [type(callback) for callback in experiment.callbacks]
+    has_weights = name_of(config) in WITH_WEIGHTS
+    assert kinds == [EvaluationData, *[ProjectionWeights] * has_weights]
+    assert all(one.experiment is experiment for one in experiment.callbacks)
+
+
+def test_algorithms_of_an_ensemble_attach_one_for_all(build: Build) -> None:
+    remix = changed(RemixConfig, recent_fraction=0)
+    for other in (remix, QmixConfig.get_from_yaml()):
+        algorithm = EnsembleAlgorithmConfig({"adversary": other, "agent": remix})
+        experiment = build(tag(), algorithm)
+        kinds = [type(callback) for callback in experiment.callbacks]
+        assert kinds == [EvaluationData, ProjectionWeights]
+
+
+def test_callbacks_of_the_user_are_kept(build: Build) -> None:
+    mine, weights = Mine(), MyWeights()
+    experiment = build(
+        SmallTask(), RemixConfig.get_from_yaml(), callbacks=(mine, weights)
+    )
+    assert experiment.callbacks == [mine, weights]
+    given = [Callback()]
+    experiment.callbacks = given
+    attach(experiment, mine, weights, Mine())
+    assert len(given) == 1
+    assert experiment.callbacks == [given[0], mine, weights]
+    assert mine.experiment is weights.experiment is experiment
+
+
+def test_list_of_the_user_is_left_alone(build: Build) -> None:
+    experiment = build(predator_prey(), QmixConfig.get_from_yaml())
+    assert experiment.callbacks == []
+    given: list[Callback] = []
+    experiment.callbacks = given
+    attach(experiment, EvaluationData())
+    assert given == []
+    assert len(experiment.callbacks) == 1
+
+
+class Iterations(Callback):
+    """Asks in each iteration whether it is the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: list[bool] = []
+
+    def on_batch_collected(self, batch: object) -> None:
+        self.last.append(is_last_iteration(self.experiment))
+
+
+@pytest.mark.parametrize(
+    ("limits", "n_iterations"),
+    [
+        ({"max_n_frames": 48}, 3),
+        ({"max_n_frames": 40}, 3),
+        ({"max_n_frames": None, "max_n_iters": 2}, 2),
+        ({"max_n_frames": 48, "max_n_iters": 1}, 1),
+    ],
+    ids=["frames", "part", "iterations", "both"],
+)
+def test_last_iteration_is_known(
+    limits: dict[str, int | None], n_iterations: int, build: Build
+) -> None:
+    iterations = Iterations()
+    experiment = build(
+        SmallTask(),
+        RemixConfig.get_from_yaml(),
+        callbacks=(iterations,),
+        evaluation=False,
+        **limits,
+    )
+    experiment.run()
+    assert iterations.last == [False] * (n_iterations - 1) + [True]
+    assert not is_last_iteration(experiment)
+
+
+def test_last_iteration_on_policy_is_known(build: Build) -> None:
+    iterations = Iterations()
+    experiment = build(
+        predator_prey(),
+        MappoConfig.get_from_yaml(),
+        callbacks=(iterations,),
+        evaluation=False,
+        on_policy_collected_frames_per_batch=24,
+    )
+    experiment.run()
+    assert iterations.last == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("loggers", "create_json", "keeps"),
+    [(["csv"], False, True), ([], True, True), ([], False, False)],
+)
+def test_results_are_kept_in_loggers_or_json(
+    loggers: list[str], create_json: bool, keeps: bool, build: Build
+) -> None:
+    experiment = build(
+        SmallTask(),
+        RemixConfig.get_from_yaml(),
+        loggers=loggers,
+        create_json=create_json,
+    )
+    assert keeps_results(experiment) is keeps

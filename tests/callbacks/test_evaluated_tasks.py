@@ -1,0 +1,98 @@
+"""Episodes of other algorithms, models and tasks are kept as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from benchmarl.algorithms import MappoConfig, QmixConfig
+from benchmarl.algorithms.common import AlgorithmConfig
+from benchmarl.environments import TaskClass, VmasTask
+from evaluated_runs import (
+    FACTOR,
+    FRAMES,
+    evaluation_data,
+    files,
+    kept,
+    run_data,
+    scalars,
+    steps,
+    steps_taken,
+)
+from tiny_experiments import Build, predator_prey
+
+from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.callbacks.attaching import attach
+from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
+from remix_plugin.environments.smax.common import SmaxTask
+
+THEIRS: dict[str, tuple[type[AlgorithmConfig], Any, dict[str, Any]]] = {
+    "qmix": (QmixConfig, None, {}),
+    "mappo": (MappoConfig, None, {}),
+    "mappo_stochastic": (
+        MappoConfig,
+        None,
+        {"evaluation_deterministic_actions": False},
+    ),
+    "mappo_continuous": (MappoConfig, VmasTask.BALANCE, {}),
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "vmas", "options"), [*THEIRS.values()], ids=[*THEIRS]
+)
+def test_algorithms_of_benchmarl_take_the_callback(
+    config: type[AlgorithmConfig], vmas: Any, options: dict[str, Any], build: Build
+) -> None:
+    task: TaskClass = predator_prey() if vmas is None else vmas.get_from_yaml()
+    if vmas is not None:
+        task.config["max_steps"] = 6
+    experiment = build(task, config.get_from_yaml(), evaluation_interval=32, **options)
+    assert experiment.continuous_actions == (vmas is not None)
+    assert not evaluation_data(experiment)
+    attach(experiment, EvaluationData())
+    keeper = kept(experiment)
+    data = run_data(experiment)
+    assert list(data) == ["absolute_metrics", "step_0", "step_1"]
+    assert [len(v) for v in data["absolute_metrics"].values()] == [2 * FACTOR] * (
+        5 if vmas is None else 3
+    )
+    for step, rollouts in zip(steps(experiment), keeper.rollouts, strict=True):
+        assert step["episode_length"] == [steps_taken(one) for one in rollouts]
+    assert WEIGHTS_FILE not in files(experiment)
+
+
+def test_recurrent_agents_are_evaluated(build: Build) -> None:
+    experiment = build(predator_prey(), RemixConfig.get_from_yaml(), model="gru")
+    keeper = kept(experiment)
+    for step, rollouts in zip(steps(experiment), keeper.rollouts, strict=True):
+        assert step["episode_length"] == [steps_taken(one) for one in rollouts]
+    absolute = run_data(experiment)["absolute_metrics"]
+    assert [len(values) for values in absolute.values()] == [2 * FACTOR] * 5
+
+
+def test_battles_of_smax_have_win_rates(build: Build) -> None:
+    pytest.importorskip("jaxmarl", reason="SMAX is JaxMARL's")
+    task = SmaxTask["3M"].get_from_yaml()
+    task.config["max_steps"] = 10
+    experiment = build(
+        task,
+        RemixConfig.get_from_yaml(),
+        callbacks=(EvaluationData(episodes_factor=2),),
+        evaluation_episodes=4,
+        max_n_frames=FRAMES,
+    )
+    keeper = kept(experiment)
+    (step,) = steps(experiment)
+    (rollouts,) = keeper.rollouts
+    for name, flag in (
+        ("win_rate", "battle_won"),
+        ("episode_limit_rate", "episode_limit"),
+    ):
+        last = [one[steps_taken(one) - 1]["next", "info", flag] for one in rollouts]
+        assert step[name] == [float(value) for value in last]
+        mean = sum(step[name]) / 4
+        assert scalars(experiment, f"eval_info_{name}") == [(0, mean)]
+        assert len(run_data(experiment)["absolute_metrics"][name]) == 8
+    assert sum(step["episode_limit_rate"]) > 0

@@ -1,0 +1,62 @@
+"""A trained team as a GIF: from BenchMARL's run to the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import TINY_MLP, start, succeed
+from PIL import Image
+
+SCRIPT = str(Path(__file__).parents[2] / "scripts" / "video.py")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    words = ["algorithm=remix", "task=predator_prey/punish_2", "hydra.run.dir=out"]
+    succeed(folder, "-m", "benchmarl.run", *words, *TINY_MLP)
+    (path,) = folder.rglob("checkpoint_32.pt")
+    return path
+
+
+def pictures(path: Path) -> tuple[list[bytes], int]:
+    """The pictures, of which a GIF joins equal ones, and how many there would be."""
+    with Image.open(path) as gif:
+        shown, milliseconds = [], 0
+        for number in range(gif.n_frames):
+            gif.seek(number)
+            shown.append(gif.convert("RGB").tobytes())
+            milliseconds += gif.info["duration"]
+    # Of 8 a second, in the hundredths that a GIF counts in, the last for two seconds
+    return shown, (milliseconds - 2_000) // 120 + 1
+
+
+def test_episode_becomes_a_gif(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "hunt.gif"
+    said = succeed(tmp_path, SCRIPT, str(checkpoint), "--out", str(out), "--best")
+    shown, n_frames = pictures(out)
+    # The start, then a picture per step of an episode of at most 6
+    assert f"{out}: {n_frames} frames" in said
+    assert 2 <= n_frames <= 7
+    assert f"episode_length {n_frames - 1}" in said
+    assert len(shown) > 1
+    assert shown[0] != shown[-1]
+
+
+def test_default_place_is_beside_the_checkpoint(checkpoint: Path) -> None:
+    before = sorted(checkpoint.parents[2].rglob("*.json"))
+    succeed(checkpoint.parent, SCRIPT, checkpoint.name)
+    assert pictures(checkpoint.with_suffix(".gif"))[0]
+    # The run's own results are left alone.
+    assert sorted(checkpoint.parents[2].rglob("*.json")) == before
+
+
+def test_what_does_not_fit_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    done = start(tmp_path, SCRIPT, "none.pt")
+    assert done.returncode == 2
+    assert "there is no checkpoint none.pt" in done.stderr
+    done = start(tmp_path, SCRIPT, str(checkpoint), "--out", "hunt.mp4")
+    assert done.returncode == 2
+    assert "must end in .gif" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,260 @@
+"""Figures 1, 2, 4 and 5: what is drawn is what was computed by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import same_color, to_hex
+from matplotlib.figure import Figure
+from synthetic_results import a_run
+
+from remix_plugin.plotting.figures import KINDS, draw_figures, without_data
+from remix_plugin.plotting.paper_figure import PaperFigure, save
+from remix_plugin.plotting.style import STYLES
+from remix_plugin.results.run_result import RunResult
+from remix_plugin.statistics.bootstrap import mean_interval
+
+LEGEND = ["ReMIX", "OW-QMIX"]
+PUNISHMENTS = ("0", "0_5", "1_5", "2")
+
+
+def hunts() -> list[RunResult]:
+    """Three seeds of ReMIX and two of OW-QMIX, at four punishments."""
+    scores = {"remix": [(0, 8, 30), (3, 5, 36), (6, 5, 33)], "owqmix": [(1, 2, 3)] * 2}
+    return [
+        a_run(label, seed, values, task=f"predator_prey/punish_{punishment}")
+        for punishment in PUNISHMENTS
+        for label, seeds in scores.items()
+        for seed, values in enumerate(seeds)
+    ]
+
+
+def lines(axis: Axes) -> dict[str, list[float]]:
+    return {line.get_label(): list(line.get_ydata()) for line in axis.get_lines()}
+
+
+def only(figures: list[PaperFigure]) -> PaperFigure:
+    assert len(figures) == 1
+    return figures[0]
+
+
+def panels(figure: Figure) -> dict[str, Axes]:
+    return {axis.get_title(): axis for axis in figure.axes}
+
+
+def test_returns_are_means_over_seeds_with_their_intervals() -> None:
+    drawn = only(draw_figures(hunts(), ["figure_1"]))
+    assert drawn.name == "figure_1_anneal_50k"
+    titles = ["punishment 0", "punishment -0.5", "punishment -1.5", "punishment -2"]
+    assert list(panels(drawn.figure)) == titles
+    low, high = mean_interval([(0, 8, 30), (3, 5, 36), (6, 5, 33)])
+    for axis in drawn.figure.axes:
+        assert lines(axis) == {"remix": [3, 6, 33], "owqmix": [1, 2, 3]}
+        assert list(axis.get_lines()[0].get_xdata()) == [100, 200, 300]
+        bands = [band.get_paths()[0].vertices for band in axis.collections]
+        assert len(bands) == 2
+        corners = {(x, round(y, 9)) for x, y in bands[0]}
+        for x, *ends in zip((100, 200, 300), low, high, strict=True):
+            assert {(x, round(end, 9)) for end in ends} <= corners
+
+
+def test_curves_look_as_their_algorithms_do_in_every_figure() -> None:
+    runs = [*hunts(), a_run("vdn"), a_run("unknown"), a_run("remix_w_min_0_5")]
+    seen = set()
+    for drawn in draw_figures(runs, ["figure_1", "figure_4"]):
+        for line in (line for axis in drawn.figure.axes for line in axis.get_lines()):
+            label = line.get_label()
+            seen.add(label)
+            if label in STYLES:
+                style = STYLES[label]
+                assert same_color(line.get_color(), style.color)
+                assert line.get_marker() == style.marker
+                assert line.get_linestyle() == style.line
+    assert seen == {"remix", "owqmix", "vdn", "unknown", "remix_w_min_0_5"}
+
+
+def test_one_legend_outside_of_the_panels_names_all_curves() -> None:
+    drawn = only(draw_figures([*hunts()[:-5], a_run("vdn")], ["figure_1"]))
+    (legend,) = drawn.figure.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == [*LEGEND, "VDN (BenchMARL)"]
+    assert all(axis.get_legend() is None for axis in drawn.figure.axes)
+    colors = [to_hex(handle.get_color()).upper() for handle in legend.legend_handles]
+    assert colors == [STYLES[label].color for label in ("remix", "owqmix", "vdn")]
+
+
+def test_caption_counts_seeds_frames_and_episodes() -> None:
+    caption = only(draw_figures(hunts(), ["figure_1"])).caption
+    assert caption.endswith(
+        "3 seeds per curve, except OW-QMIX: 2. 300 frames; 2 greedy episodes per "
+        "evaluation; exploration falls over 50,000 frames; commit 0123456789."
+    )
+    one = a_run(task="predator_prey/punish_0")
+    caption = only(draw_figures([a_run(), a_run(seed=1), one], ["figure_1"])).caption
+    assert "2 seeds per curve, except ReMIX: 1 to 2; a curve of one seed" in caption
+    caption = only(draw_figures([a_run(), one], ["figure_1"])).caption
+    assert "1 seed per curve; a curve of one seed has no band." in caption
+    other = a_run("qmix", commit="ffff")
+    caption = only(draw_figures([a_run(), one, other], ["figure_1"])).caption
+    assert "1 seed per curve, except QMIX (BenchMARL): 0 to 1" in caption
+    assert caption.endswith("2 commits.")
+
+
+def test_caption_begins_with_the_usual_number_of_seeds() -> None:
+    runs = [a_run(), a_run("qmix"), *(a_run("vdn", seed) for seed in range(3))]
+    caption = only(draw_figures(runs, ["figure_1"])).caption
+    assert "1 seed per curve, except VDN (BenchMARL): 3; a curve" in caption
+
+
+def test_equal_curves_have_their_markers_at_different_frames() -> None:
+    frames = tuple(range(30))
+    runs = [a_run(label, scores=frames, frames=frames) for label in ("remix", "qmix")]
+    (axis,) = only(draw_figures(runs, ["figure_1"])).figure.axes
+    first, second = (line.get_markevery() for line in axis.get_lines())
+    marked = [set(frames[start::step]) for start, step in (first, second)]
+    assert not marked[0] & marked[1]
+    assert min(map(len, marked)) >= 7
+
+
+def test_caption_is_drawn_below_and_everything_lies_within() -> None:
+    runs = [*hunts(), *(a_run(label) for label in list(STYLES)[2:])]
+    for drawn in draw_figures(runs, ["figure_1", "figure_5", "final"]):
+        figure = drawn.figure
+        figure.draw_without_rendering()
+        text = figure._supxlabel
+        assert " ".join(text.get_text().split()) == drawn.caption
+        parts = [text, *figure.legends, *figure.axes]
+        boxes = [part.get_tightbbox() for part in parts]
+        width, height = figure.bbox.size
+        for box in boxes:
+            assert 0 <= box.x0 < box.x1 <= width and 0 <= box.y0 < box.y1 <= height
+        lowest = min(box.y0 for box in boxes[1:])
+        assert boxes[0].y1 <= lowest + 1
+        for legend in figure.legends:
+            highest = max(axis.get_tightbbox().y1 for axis in figure.axes)
+            assert legend.get_tightbbox().y0 >= highest - 1
+        assert figure.get_figwidth() == 7.0
+        assert all(8 <= t.get_fontsize() <= 9 for t in [text, figure.axes[0].title])
+
+
+def test_one_seed_has_a_line_and_no_band() -> None:
+    (axis,) = only(draw_figures([a_run()], ["figure_1"])).figure.axes
+    assert lines(axis) == {"remix": [0, 10, 30]}
+    assert not axis.collections
+
+
+@pytest.mark.parametrize(
+    ("lowest", "marked"),
+    [
+        (-15, [-30, -10]),
+        (-49, [-30, -10]),
+        (-75, [-100, -30, -10]),
+        (-113, [-100, -30, -10]),
+    ],
+)
+def test_axis_is_bent_only_where_returns_are_far_below_zero(
+    lowest: float, marked: list[float]
+) -> None:
+    flat = only(draw_figures(hunts(), ["figure_1"]))
+    assert flat.figure.axes[0].get_yscale() == "linear"
+    assert "logarithmic" not in flat.caption
+    deep = only(
+        draw_figures([*hunts(), a_run("vdn", scores=(lowest, 0, 1))], ["figure_1"])
+    )
+    assert "Below 0 the axis is logarithmic." in deep.caption
+    for axis in deep.figure.axes:
+        assert axis.get_yscale() == "function"
+        ticks = axis.get_yticks().tolist()
+        assert ticks == [*marked, 0, 10, 20, 30, 40]
+        low, high = axis.get_ylim()
+        end = min(lowest, marked[0])
+        assert 1.6 * end < low < end
+        assert 36 < high < 40
+
+
+def test_each_block_has_a_picture_of_its_own() -> None:
+    runs = [a_run(), a_run(block="anneal_1m", overrides=[], scores=(1, 1, 1))]
+    late, early = draw_figures(runs, ["figure_1"])
+    assert [late.name, early.name] == ["figure_1_anneal_1m", "figure_1_anneal_50k"]
+    assert lines(late.figure.axes[0]) == {"remix": [1, 1, 1]}
+    assert lines(early.figure.axes[0]) == {"remix": [0, 10, 30]}
+
+
+def test_win_rates_have_a_panel_per_map() -> None:
+    tasks = ("smax/3m", "smac/8m", "smacv2/terran_5_vs_5")
+    runs = [a_run(scores=(0, 0.5, 1), task=t, block=t[-2:]) for t in tasks]
+    runs.append(a_run("qmix", scores=(0, 0, 0.25), task="smax/3m", block="3m"))
+    drawn = only(draw_figures([*runs, a_run()], ["figure_2"]))
+    assert drawn.name == "figure_2"
+    titles = ["SMAC 8m", "SMACv2 terran_5_vs_5", "SMAX 3m"]
+    assert list(panels(drawn.figure)) == titles
+    assert lines(panels(drawn.figure)["SMAX 3m"]) == {
+        "remix": [0, 0.5, 1],
+        "qmix": [0, 0, 0.25],
+    }
+    assert drawn.figure.axes[0].get_ylabel() == "win rate"
+    # The last panel is alone in its row: its column and the other one have frames.
+    assert [axis.get_xlabel() for axis in drawn.figure.axes] == ["", "frames", "frames"]
+
+
+@pytest.mark.parametrize(
+    ("figure", "variants"),
+    [
+        ("figure_4", ["remix_w_min_0_5", "remix_w_min_0_8"]),
+        ("figure_5", [label for label in STYLES if label.startswith("remix_no_")]),
+    ],
+)
+def test_variants_are_drawn_beside_remix(figure: str, variants: list[str]) -> None:
+    others = [label for label in STYLES if label not in variants]
+    runs = [a_run(label) for label in [*variants, *others]]
+    runs += [a_run(label, task="predator_prey/punish_0") for label in variants]
+    drawn = only(draw_figures(runs, [figure]))
+    (axis,) = drawn.figure.axes
+    assert list(lines(axis)) == ["remix", *variants]
+    legend = [text.get_text() for text in drawn.figure.legends[0].get_texts()]
+    assert len(set(legend)) == len(variants) + 1
+    assert legend[0].startswith("ReMIX, ")
+    (first,) = draw_figures(runs, ["figure_1"])
+    assert not set(lines(panels(first.figure)["punishment -2"])) & set(variants)
+
+
+def test_remix_alone_is_no_comparison_of_variants() -> None:
+    figures = draw_figures([a_run()])
+    assert [f.name for f in figures] == [
+        "figure_1_anneal_50k",
+        "final_predator_prey_anneal_50k",
+    ]
+    missing = without_data(figures)
+    names = ["figure_2", "figure_3", "figure_4", "figure_5", "profile"]
+    assert [line.split(":")[0] for line in missing] == names
+    assert missing[0].endswith("no data, it needs runs on smax/*, smac/* or smacv2/*.")
+    assert without_data(figures, ["figure_1"]) == []
+    assert [line.split(":")[0] for line in without_data([])] == list(KINDS)
+    assert draw_figures([]) == []
+
+
+def test_unknown_figures_and_other_budgets_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="only holds 'figure_9': it must be of figure_1"
+    ):
+        draw_figures([a_run()], ["figure_9"])
+    runs = [a_run(), a_run("qmix", frames=(100, 200, 400))]
+    with pytest.raises(ValueError, match="different frames"):
+        draw_figures(runs, ["figure_1"])
+
+
+def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
+    first = only(draw_figures(hunts(), ["figure_1"]))
+    again = only(draw_figures(hunts()[::-1], ["figure_1"]))
+    formats = ("svg", "pdf")
+    paths = save(first, tmp_path / "a", formats)
+    assert [path.name for path in paths] == [
+        f"figure_1_anneal_50k.{f}" for f in formats
+    ]
+    for path, other in zip(paths, save(again, tmp_path / "b", formats), strict=True):
+        assert path.read_bytes() == other.read_bytes()
+    assert b"<dc:date>" not in paths[0].read_bytes()
+    with pytest.raises(ValueError, match="formats holds 'gif': it must be of png, svg"):
+        save(first, tmp_path, ["gif"])

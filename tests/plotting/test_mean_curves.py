@@ -1,0 +1,138 @@
+"""Averages over seeds, the axis they are drawn on, and which runs are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from synthetic_results import a_run
+
+from remix_plugin.plotting.mean_curves import mean_curve
+from remix_plugin.plotting.return_axis import forward, inverse, is_bent
+from remix_plugin.plotting.runs import (
+    by_label,
+    check_comparable,
+    commit_of,
+    comparisons,
+    is_variant,
+    panels_of,
+    schedule_of,
+    tasks_of,
+    title_of,
+)
+from remix_plugin.statistics.bootstrap import mean_interval
+
+
+def test_mean_and_interval_over_seeds() -> None:
+    runs = [a_run(seed=s, scores=v) for s, v in enumerate([(0, 2, 6), (4, 2, 9)])]
+    curve = mean_curve(runs, "return")
+    assert curve.frames.tolist() == [100, 200, 300]
+    assert curve.mean.tolist() == [2, 2, 7.5]
+    low, high = mean_interval([[0, 2, 6], [4, 2, 9]])
+    assert curve.low.tolist() == low.tolist() == [0, 2, 6]
+    assert curve.high.tolist() == high.tolist() == [4, 2, 9]
+
+
+def test_one_seed_has_no_interval() -> None:
+    curve = mean_curve([a_run(scores=(1, 2, 3))], "return")
+    assert curve.mean.tolist() == [1, 2, 3]
+    assert np.isnan([curve.low, curve.high]).all()
+
+
+def test_win_rates_are_means_over_episodes() -> None:
+    runs = [
+        a_run(seed=s, scores=(0, 0.5, w), task="smax/3m") for s, w in ((0, 1), (1, 0))
+    ]
+    assert mean_curve(runs, "win_rate").mean.tolist() == [0, 0.5, 0.5]
+    with pytest.raises(KeyError, match=r"smax-3m/remix/seed_0 has no 'success_rate'"):
+        mean_curve(runs, "success_rate")
+
+
+def test_runs_of_other_budgets_are_refused() -> None:
+    short = a_run(seed=1, frames=(100, 200), scores=(0, 1))
+    message = (
+        r"remix/seed_0 and .*remix/seed_1 were evaluated at different frames, 3 times "
+        r"from 100 to 300 and 2 times from 100 to 200: .* must have the same budget"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_comparable([a_run(), short])
+    with pytest.raises(ValueError, match="different frames"):
+        mean_curve([a_run(), short], "return")
+    with pytest.raises(ValueError, match="different frames"):
+        panels_of([a_run("qmix"), a_run(frames=(100, 200, 301))])
+    # Other tasks and blocks may have other budgets.
+    panels_of([a_run(), a_run(frames=(1, 2, 3), task="predator_prey/punish_0")])
+
+
+def test_runs_that_are_there_twice_or_not_evaluated_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"two runs anneal_50k/.*/remix/seed_0: give"):
+        check_comparable([a_run(), a_run(scores=(1, 2, 3))])
+    with pytest.raises(ValueError, match=r"remix/seed_0 has no evaluation"):
+        check_comparable([a_run(frames=(), scores=())])
+    for other in (a_run(block="late"), a_run(task="predator_prey/punish_0")):
+        with pytest.raises(ValueError, match="are not of the same block and task"):
+            check_comparable([a_run(), other])
+
+
+def test_panels_are_tasks_in_the_papers_order() -> None:
+    tasks = [f"predator_prey/punish_{n}" for n in ("2", "0_5", "0", "1_5")]
+    runs = [a_run(task=t) for t in ["smax/3m", *tasks, "balance/balance"]]
+    assert tasks_of(runs)[:4] == [tasks[2], tasks[1], tasks[3], tasks[0]]
+    assert tasks_of(runs)[4:] == ["balance/balance", "smax/3m"]
+    assert list(panels_of(runs)) == [
+        "punishment 0",
+        "punishment -0.5",
+        "punishment -1.5",
+        "punishment -2",
+        "balance/balance",
+        "SMAX 3m",
+    ]
+    assert title_of("smacv2/terran_5_vs_5") == "SMACv2 terran_5_vs_5"
+
+
+def test_a_task_of_two_blocks_has_two_panels() -> None:
+    panels = panels_of([a_run(block="b"), a_run(block="a"), a_run("qmix", block="a")])
+    assert {title: list(own) for title, own in panels.items()} == {
+        "punishment -2, a": ["remix", "qmix"],
+        "punishment -2, b": ["remix"],
+    }
+
+
+def test_runs_are_ordered_by_label_and_seed() -> None:
+    groups = by_label([a_run("vdn", 10), a_run("vdn", 9), a_run("remix", 3)])
+    assert list(groups) == ["remix", "vdn"]
+    assert [run.seed for run in groups["vdn"]] == [9, 10]
+
+
+def test_variants_are_not_compared_with_other_algorithms() -> None:
+    assert is_variant("remix_w_min_0_5")
+    assert is_variant("remix_no_mixer_gradient")
+    assert not is_variant("remix")
+    battle = a_run(task="smacv2/zerg_5_vs_5", block="z")
+    runs = [a_run(), a_run("remix_w_min_0_5"), a_run(block="late"), battle]
+    found = {suffix: own for (suffix, _), own in comparisons(runs).items()}
+    assert found == {
+        "predator_prey_anneal_50k": [runs[0]],
+        "predator_prey_late": [runs[2]],
+        "battles": [battle],
+    }
+
+
+def test_schedule_and_commit_come_from_the_record() -> None:
+    assert schedule_of(a_run()) == "exploration falls over 50,000 frames"
+    assert schedule_of(a_run(overrides=[])) == "block anneal_50k"
+    derived = a_run(overrides=["experiment.exploration_anneal_frames=${frames}"])
+    assert schedule_of(derived) == "exploration falls over ${frames} frames"
+    assert commit_of(a_run()) == "0123456789"
+    changed = a_run(commit="0123456789abcdef, with changes")
+    assert commit_of(changed) == "0123456789, with changes"
+
+
+def test_returns_below_zero_are_compressed() -> None:
+    assert is_bent(-10.1) and not is_bent(-10.0)
+    returns = np.array([-1000.0, -10.0, -0.001, 0.0, 5.0, 40.0])
+    places = forward(returns)
+    assert places[3:].tolist() == [0, 5, 40]
+    assert places[1] == pytest.approx(-10 * np.log(2))
+    assert places[2] == pytest.approx(-0.001, rel=1e-3)
+    assert -50 < places[0] < places[1]
+    assert inverse(places) == pytest.approx(returns)

@@ -1,0 +1,175 @@
+"""The report as text: what it says, and that it needs nothing else."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from results_folders import write_failed_run, write_run
+
+from remix_plugin.report.folder import unfinished_runs
+from remix_plugin.report.page import write_report
+
+ROOT = Path(__file__).parents[2]
+
+
+class Page(HTMLParser):
+    """Headings, cells of tables by caption, and all that a page refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.tables: list[tuple[str, list[list[str]]]] = []
+        self.references: list[str] = []
+        self._into: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.references += [v for k, v in attrs if k in ("src", "href") and v]
+        if tag == "table":
+            self.tables.append(("", []))
+        elif tag == "tr":
+            self.tables[-1][1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][1][-1].append("")
+        elif tag in ("h1", "h2", "h3"):
+            self.headings.append("")
+        if tag in ("td", "th", "h1", "h2", "h3", "caption"):
+            self._into = tag
+
+    def handle_endtag(self, tag):
+        if tag == self._into:
+            self._into = None
+
+    def handle_data(self, data):
+        if self._into in ("td", "th"):
+            self.tables[-1][1][-1][-1] += data
+        elif self._into == "caption":
+            caption, rows = self.tables[-1]
+            self.tables[-1] = (caption + data, rows)
+        elif self._into is not None:
+            self.headings[-1] += data
+
+
+@pytest.fixture(scope="module")
+def page(report: Path) -> Page:
+    return Page(report.read_text())
+
+
+def test_page_has_every_figure_and_part(page: Page) -> None:
+    assert page.headings[0] == "Results in made <up>"
+    said = " ".join(page.headings)
+    for part in ("Returns on Predator-Prey", "Projection weights", "smallest", "terms"):
+        assert part in said
+    pictures = [r for r in page.references if r.startswith("data:image/svg+xml")]
+    assert len(pictures) >= 5
+
+
+def test_page_needs_no_other_file_and_no_network(report: Path, page: Page) -> None:
+    assert all(r.startswith(("data:", "#")) for r in page.references)
+    text = re.sub(r"data:[^\"]*", "", report.read_text())
+    assert not re.search(r"https?://|@import|url\(|fetch\(", text)
+
+
+def test_runs_are_listed_with_their_last_return(page: Page) -> None:
+    (rows,) = [rows for caption, rows in page.tables if "Runs that" in caption]
+    assert rows[0] == [
+        "block",
+        "task",
+        "label",
+        "seed",
+        "frames",
+        "last return",
+        "minutes",
+    ]
+    assert len(rows) == 1 + 16
+    # Episodes of the last evaluation: seed + 20 to seed + 23
+    own = [
+        "anneal_50k",
+        "predator_prey/punish_2",
+        "owqmix",
+        "1",
+        "2,000",
+        "22.50",
+        "1.0",
+    ]
+    assert own in rows
+
+
+def test_where_runs_ran_is_counted(page: Page) -> None:
+    (rows,) = [rows for caption, rows in page.tables if "Of all runs" in caption]
+    assert [
+        "commit of the plugin",
+        "0123456789abcdef0123456789abcdef01234567",
+        "16",
+    ] in rows
+    assert ["torch", "2.13.0", "16"] in rows
+    assert [
+        "hardware",
+        "a processor <fast>, 2 cores, 1 threads per run, no GPU",
+        "16",
+    ] in rows
+
+
+def test_composed_settings_are_there_once_per_kind(report: Path) -> None:
+    text = report.read_text()
+    assert text.count("label: remix_w_min_0_5") == 1
+    assert text.count("label: owqmix") == 3  # on three tasks
+
+
+def test_failed_run_shows_its_log_as_text(report: Path) -> None:
+    text = report.read_text()
+    assert "anneal_50k/predator_prey-punish_2/qplex/seed_0" in text
+    assert "ValueError: &lt;b&gt;lr&lt;/b&gt; &amp; so on" in text
+    assert "0/3" not in text
+    assert "1 more did not" in text
+
+
+def test_finished_runs_alone_leave_no_word_of_unfinished(tmp_path: Path) -> None:
+    write_run(tmp_path, "remix", 0)
+    write_report(tmp_path, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "not finished" not in text
+    assert "more did not" not in text
+
+
+def test_nothing_but_failed_runs_is_reported_too(tmp_path: Path) -> None:
+    write_failed_run(tmp_path)
+    write_report(tmp_path, tmp_path / "page.html")
+    assert "Traceback" in (tmp_path / "page.html").read_text()
+
+
+def test_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nothing to report"):
+        write_report(tmp_path, tmp_path / "page.html")
+    with pytest.raises(FileNotFoundError, match="no results folder"):
+        write_report(tmp_path / "none", tmp_path / "page.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_unfinished_runs_are_told_apart(tmp_path: Path) -> None:
+    write_run(tmp_path, "remix", 0)
+    write_failed_run(tmp_path, "qplex", 1)
+    write_failed_run(tmp_path, "qmix", 2).joinpath("failed.txt").unlink()
+    runs = unfinished_runs(tmp_path)
+    names = [run.name.split("/", 2)[2] for run in runs]
+    assert names == ["qmix/seed_2", "qplex/seed_1"]
+    assert [run.state for run in runs] == ["cut off", "failed"]
+    assert runs[0].log == "33%|#  | 1/3\nTraceback\nValueError: <b>lr</b> & so on"
+
+
+def test_same_results_same_page(
+    results_folder: Path, report: Path, tmp_path: Path
+) -> None:
+    write_report(results_folder, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_script_writes_beside_the_results(results_folder: Path) -> None:
+    script = [sys.executable, str(ROOT / "scripts" / "report.py"), str(results_folder)]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    assert done.stdout == f"report: {(results_folder / 'report.html').resolve()}\n"

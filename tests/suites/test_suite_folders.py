@@ -1,0 +1,185 @@
+"""Folders tell how far their runs have come, and what the rest will take."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_suites import folders_of, write_suite
+
+from remix_plugin.suites.estimate import Rates, duration
+from remix_plugin.suites.folders import RunFolder, State, refuse_other_runs
+from remix_plugin.suites.locks import acquire, is_held
+from remix_plugin.suites.progress import Progress
+
+FRAMES = "experiment.max_n_frames=100"
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[RunFolder]:
+    """Of two runs of 100 frames each of remix and qmix."""
+    return folders_of(write_suite(tmp_path, FRAMES), tmp_path / "results")
+
+
+def finish(folder: RunFolder, seconds: float = 10.0, *extra: str) -> None:
+    overrides = [*folder.run.overrides, *extra]
+    folder.path.mkdir(parents=True, exist_ok=True)
+    record = {"overrides": overrides, "seconds": seconds}
+    (folder.path / "run.yaml").write_text(yaml.safe_dump(record))
+
+
+def write_frames(folder: RunFolder, text: str) -> None:
+    path = folder.path / "run" / "run" / "scalars" / "counters_total_frames.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_states(folders: list[RunFolder]) -> None:
+    folder = folders[0]
+    assert folder.path.name == "seed_0"
+    assert folder.state() is State.TO_DO
+    lock = acquire(folder.lock)
+    assert lock is not None
+    folder.renew()
+    assert folder.state() is State.RUNNING
+    os.close(lock)
+    assert folder.state() is State.CUT_OFF
+    folder.mark_failed(1)
+    assert folder.state() is State.FAILED
+    finish(folder)
+    assert folder.state() is State.FINISHED
+    assert not folder.is_failed
+
+
+def test_locks_are_of_one_holder_until_closed(folders: list[RunFolder]) -> None:
+    first = acquire(folders[0].lock)
+    assert first is not None
+    assert acquire(folders[0].lock) is None
+    assert is_held(folders[0].lock)
+    other = acquire(folders[1].lock)
+    assert other is not None
+    os.close(other)
+    os.close(first)
+    assert not is_held(folders[0].lock)
+
+
+def test_renewed_folder_is_empty_but_a_finished_one_stays(
+    folders: list[RunFolder],
+) -> None:
+    folder = folders[0]
+    write_frames(folder, "0,16\n")
+    folder.renew()
+    assert [path.name for path in folder.path.iterdir()] == ["started.txt"]
+    finish(folder)
+    with pytest.raises(RuntimeError, match="seed_0 holds a finished run"):
+        folder.renew()
+    assert folder.is_finished
+
+
+def test_failures_say_how(folders: list[RunFolder]) -> None:
+    folders[0].renew()
+    folders[0].mark_failed(-9)
+    assert (folders[0].path / "failed.txt").read_text() == "signal 9\n"
+    folders[0].mark_failed(2)
+    assert (folders[0].path / "failed.txt").read_text() == "exit code 2\n"
+
+
+def test_frames_are_those_of_the_last_whole_line(folders: list[RunFolder]) -> None:
+    folder = folders[0]
+    assert folder.frames() is None
+    write_frames(folder, "")
+    assert folder.frames() is None
+    write_frames(folder, "0,16.0\n1,32.0\n2,4")
+    assert folder.frames() == 32
+    write_frames(folder, "".join(f"{n},{n * 16}.0\n" for n in range(1000)))
+    assert folder.frames() == 999 * 16
+
+
+def test_finished_runs_with_other_overrides_are_refused(
+    folders: list[RunFolder],
+) -> None:
+    finish(folders[0])
+    refuse_other_runs(folders)
+    finish(folders[1], 10.0, "algorithm.gamma=0.5")
+    with pytest.raises(ValueError, match=r"qmix/seed_0 holds .*gamma=0\.5.* another"):
+        refuse_other_runs(folders)
+
+
+def test_rates_are_those_of_the_same_label_or_else_of_all(
+    folders: list[RunFolder], tmp_path: Path
+) -> None:
+    remix, qmix = folders[:2]
+    results = remix.results
+    assert Rates(results).seconds(remix.run) is None
+    assert Rates(results).total([(remix.run, 0)]) is None
+    finish(qmix, 10.0)
+    rates = Rates(results)
+    assert rates.seconds(remix.run) == pytest.approx(10)
+    finish(remix, 30.0)
+    rates.add(remix.path)
+    assert rates.n_runs == 2
+    assert rates.seconds(remix.run) == pytest.approx(30)
+    assert rates.seconds(qmix.run, 40) == pytest.approx(6)
+    rest = [(remix.run, 0), (qmix.run, 40)]
+    assert rates.total(rest) == pytest.approx(36)
+    # One run is not shared among two processes.
+    assert rates.total(rest, 2) == pytest.approx(30)
+    (unknown,) = folders_of(write_suite(tmp_path, seeds=[5]), results)[:1]
+    assert rates.seconds(unknown.run) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3900, "1 h 05 min")],
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_progress_follows_runs_from_begin_to_end(folders: list[RunFolder]) -> None:
+    finish(folders[3], 20.0)
+    # An earlier start has failed, which is no news.
+    folders[0].renew()
+    folders[0].mark_failed(1)
+    write_frames(folders[0], "0,90\n")
+    progress = Progress(folders[:3], Rates(folders[0].results), processes=1)
+    assert progress.update() == []
+    assert progress.line() == "0/3 runs | 60 s left"
+    time.sleep(0.01)
+    folders[0].renew()
+    write_frames(folders[0], "0,50\n")
+    folders[1].renew()
+    assert progress.update() == []
+    running = "predator_prey-punish_2/remix/seed_0 50/100"
+    starting = "predator_prey-punish_2/qmix/seed_0 starting"
+    assert progress.line() == f"0/3 runs | {running} | {starting} | 25 s left"
+    finish(folders[0], 40.0)
+    folders[1].mark_failed(1)
+    assert progress.update() == folders[:2]
+    assert progress.update() == []
+    # Now by remix, the label of the last run.
+    assert progress.line() == "2/3 runs, 1 failed | 40 s left"
+
+
+def test_progress_before_anything_has_finished(folders: list[RunFolder]) -> None:
+    rates = Rates(folders[0].results)
+    progress = Progress(folders, rates, processes=1)
+    assert progress.line() == "0/4 runs"
+    folders[0].renew()
+    (folders[0].path / "started.txt").write_text(f"{time.time() - 30} host 1\n")
+    write_frames(folders[0], "0,50\n")
+    progress.update()
+    # 30 seconds for 50 of 400 frames
+    assert progress.line().endswith(" | 4 min left")
+
+
+def test_progress_of_many_runs_fits_a_line(folders: list[RunFolder]) -> None:
+    progress = Progress(folders, Rates(folders[0].results), processes=4)
+    for folder in folders:
+        folder.renew()
+    progress.update()
+    assert progress.line().count("starting") == 3
+    assert progress.line().endswith(" | 1 more")

@@ -1,0 +1,171 @@
+"""Killed at any moment, a runner loses the runs in flight, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_suites import (
+    children,
+    exit_code,
+    folders_of,
+    fork,
+    is_alive,
+    records,
+    run_suite,
+    wait_until,
+    write_suite,
+)
+
+from remix_plugin.suites.folders import RunFolder, State
+from remix_plugin.suites.local import RUN_COMMAND
+
+ON_LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere runs outlive a killed runner"
+)
+JOURNAL = "SUITE_JOURNAL"
+# What a real run needs to end in a second.
+TINY = (
+    "task.grid_height=4",
+    "task.grid_width=4",
+    "task.n_predators=2",
+    "task.n_prey=2",
+    "task.max_steps=6",
+    "experiment.max_n_frames=32",
+    "experiment.off_policy_collected_frames_per_batch=16",
+    "experiment.off_policy_n_envs_per_worker=4",
+    "experiment.off_policy_n_optimizer_steps=2",
+    "experiment.off_policy_train_batch_size=16",
+    "experiment.off_policy_memory_size=64",
+    "experiment.evaluation_interval=16",
+    "experiment.evaluation_episodes=2",
+    "model.num_cells=[16]",
+    "critic_model.num_cells=[16]",
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Folders of all runs that have come to their end, those in vain too."""
+    path = tmp_path / "journal.txt"
+    path.touch()
+    monkeypatch.setenv(JOURNAL, str(path))
+    return lambda: [line.rpartition(" ")[0] for line in path.read_text().splitlines()]
+
+
+def assert_each_once(folders: list[RunFolder]) -> None:
+    for folder in folders:
+        assert folder.state() is State.FINISHED
+        # BenchMARL's folders have random names: another would be another result.
+        assert len(list(folder.path.glob("*/*.json"))) == 1
+
+
+@ON_LINUX
+@pytest.mark.usefixtures("unchecked")
+def test_ten_kills_at_random_moments_lose_and_double_nothing(
+    tmp_path: Path, results: Path, journal: Callable[[], list[str]]
+) -> None:
+    path = write_suite(tmp_path, "+stand_in_seconds=0.2", seeds=range(8))
+    folders = folders_of(path, results)
+    arguments = (path, "--results", results, "--processes", 2)
+    log = tmp_path / "runner.txt"
+    moments = random.Random(0)
+    finished: dict[str, dict[str, object]] = {}
+    killed_at_work = 0
+    for number in range(10):
+        runner = fork(lambda: run_suite(*arguments), log)
+        time.sleep(moments.uniform(0.02, 0.7))
+        started = children(runner)
+        # Its runs first, last, or not at all: then they must die by themselves.
+        victims = [[*started, runner], [runner, *started], [runner]][number % 3]
+        for pid in victims:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert exit_code(runner) == -signal.SIGKILL
+        killed_at_work += bool(started)
+        for pid in started:
+            wait_until(lambda pid=pid: not is_alive(pid), 5)
+        now = records(folders)
+        assert {name: now[name] for name in finished} == finished
+        finished = now
+    assert killed_at_work >= 5
+    assert 0 < len(finished) < len(folders)
+    assert run_suite(*arguments) == 0
+    assert_each_once(folders)
+    now = records(folders)
+    assert {name: now[name] for name in finished} == finished
+    ended = journal()
+    assert len(ended) == len(set(ended))
+    assert set(ended) <= {str(folder.path) for folder in folders}
+
+
+@ON_LINUX
+@pytest.mark.usefixtures("unchecked")
+def test_runs_die_with_a_killed_runner(
+    tmp_path: Path, results: Path, journal: Callable[[], list[str]]
+) -> None:
+    path = write_suite(tmp_path, "+stand_in_seconds=1", seeds=[0])
+    arguments = (path, "--results", results, "--processes", 2)
+    runner = fork(lambda: run_suite(*arguments), tmp_path / "runner.txt")
+    wait_until(lambda: len(children(runner)) == 2)
+    started = children(runner)
+    os.kill(runner, signal.SIGKILL)
+    exit_code(runner)
+    for pid in started:
+        wait_until(lambda pid=pid: not is_alive(pid), 5)
+    time.sleep(1.2)
+    assert journal() == []
+    assert not records(folders_of(path, results))
+
+
+@ON_LINUX
+@pytest.mark.usefixtures("unchecked")
+def test_run_that_outlives_its_runner_is_not_run_again(
+    tmp_path: Path,
+    results: Path,
+    journal: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As where the kernel does not end a run with its runner.
+    monkeypatch.setattr("remix_plugin.suites.processes._LIBC", None)
+    path = write_suite(tmp_path, "+stand_in_seconds=2", seeds=[0])
+    folders = folders_of(path, results)
+    arguments = (path, "--results", results, "--processes", 2)
+    runner = fork(lambda: run_suite(*arguments), tmp_path / "runner.txt")
+    wait_until(lambda: all(folder.log.is_file() for folder in folders))
+    wait_until(lambda: all("pid" in folder.log.read_text() for folder in folders))
+    started = children(runner)
+    assert len(started) == 2
+    os.kill(runner, signal.SIGKILL)
+    exit_code(runner)
+    assert all(is_alive(pid) for pid in started)
+    assert [folder.state() for folder in folders] == [State.RUNNING] * 2
+    logs = [folder.log.read_text() for folder in folders]
+    assert run_suite(*arguments) == 0
+    assert [folder.log.read_text() for folder in folders] == logs
+    assert_each_once(folders)
+    assert len(journal()) == 2
+
+
+@ON_LINUX
+@pytest.mark.usefixtures("unchecked")
+def test_real_runs_survive_a_kill(tmp_path: Path, results: Path) -> None:
+    path = write_suite(tmp_path, *TINY, seeds=[0])
+    folders = folders_of(path, results)
+    log = tmp_path / "runner.txt"
+    arguments = (path, "--results", results, "--processes", 2, "--threads", 1)
+    runner = fork(lambda: run_suite(*arguments, command=RUN_COMMAND), log)
+    # While they train, with results half written.
+    wait_until(lambda: any(list(folder.path.glob("*/*")) for folder in folders), 60)
+    os.kill(runner, signal.SIGKILL)
+    exit_code(runner)
+    assert not all(folder.is_finished for folder in folders)
+    assert run_suite(*arguments, command=RUN_COMMAND) == 0
+    assert_each_once(folders)

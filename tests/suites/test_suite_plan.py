@@ -1,0 +1,175 @@
+"""Suite files say what is run, and those of the plugin can be run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tiny_suites import write_suite
+
+from remix_plugin.configs import config_path
+from remix_plugin.suites.plan import Run, read_suite
+from remix_plugin.suites.selection import _covering, check_overrides, select_runs
+
+SUITES = sorted(
+    path.stem for path in config_path("suites", "figure_1").parent.glob("*.yaml")
+)
+FIGURES = [name for name in SUITES if name.startswith("figure_")]
+
+
+def test_runs_are_all_combinations_seed_by_seed(tmp_path: Path) -> None:
+    suite = read_suite(write_suite(tmp_path, "a=1"), ("b=2",))
+    assert (suite.name, suite.title) == ("tiny", "Tiny runs")
+    assert [run.name for run in suite.runs] == [
+        "small/predator_prey-punish_2/remix/seed_0",
+        "small/predator_prey-punish_2/qmix/seed_0",
+        "small/predator_prey-punish_2/remix/seed_1",
+        "small/predator_prey-punish_2/qmix/seed_1",
+    ]
+    assert suite.runs[3].overrides == (
+        "experiment=predator_prey",
+        "a=1",
+        "task=predator_prey/punish_2",
+        "algorithm=qmix",
+        "seed=1",
+        "b=2",
+    )
+
+
+def change(path: str, **fields: Any) -> None:
+    """Change the block of a suite file; None removes a field."""
+    content = yaml.safe_load(Path(path).read_text())
+    block = content["blocks"]["small"]
+    block.update(fields)
+    content["blocks"]["small"] = {k: v for k, v in block.items() if v is not None}
+    Path(path).write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"seeds": None}, "block 'small' has .*: it must have .*seeds"),
+        ({"sedes": [1]}, "block 'small' has .*sedes.*: it must have"),
+        ({"seeds": []}, "block 'small': seeds must not be empty"),
+        ({"algorithms": {}}, "block 'small': algorithms must not be empty"),
+        ({"tasks": "predator_prey/punish_2"}, "block 'small': tasks must be a list"),
+        ({"seeds": [0, 0]}, "'small/.*/seed_0' is listed more than once"),
+    ],
+)
+def test_bad_blocks_are_refused(
+    tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
+    path = write_suite(tmp_path)
+    change(path, **fields)
+    with pytest.raises(ValueError, match=message):
+        read_suite(path)
+
+
+def test_suites_without_blocks_or_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.yaml"
+    path.write_text("title: nothing\noverrides: []\nblocks: {}\n")
+    with pytest.raises(ValueError, match="blocks must map names to blocks"):
+        read_suite(str(path))
+    path.write_text("")
+    with pytest.raises(ValueError, match="has nothing: it must have blocks"):
+        read_suite(str(path))
+    with pytest.raises(FileNotFoundError, match="figure_1"):
+        read_suite("figure_0")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "frames"),
+    [
+        (("experiment.max_n_frames=300_000",), 300_000),
+        (("experiment.max_n_frames=5", "experiment.max_n_frames=7", "seed=1"), 7),
+        (("experiment=predator_prey",), None),
+        (("experiment.max_n_frames=${x}",), None),
+    ],
+)
+def test_frames_are_those_of_the_last_override(
+    overrides: tuple[str, ...], frames: int | None
+) -> None:
+    assert Run("b", "t", "l", 0, overrides).frames == frames
+
+
+def test_figures_share_runs_but_disagree_on_none() -> None:
+    suites = [read_suite(name) for name in FIGURES]
+    runs = select_runs(suites)
+    assert len(runs) < sum(len(suite.runs) for suite in suites)
+    by_name = {suite.name: {run.name for run in suite.runs} for suite in suites}
+    assert by_name["figure_3"] < by_name["figure_1"]
+    # ReMIX itself is in all of them.
+    for figure in ("figure_4", "figure_5"):
+        assert 0 < len(by_name[figure] & by_name["figure_1"]) < len(by_name[figure])
+
+
+def test_runs_of_one_name_that_differ_are_refused(tmp_path: Path) -> None:
+    first = read_suite(write_suite(tmp_path, "a=1"))
+    second = read_suite(write_suite(tmp_path, "a=2", name="other"))
+    with pytest.raises(ValueError, match=r"seed_0 of other has .* a=2 .* a=1 "):
+        select_runs([first, second])
+
+
+def test_runs_are_chosen_by_name(tmp_path: Path) -> None:
+    suite = read_suite(write_suite(tmp_path))
+    chosen = select_runs([suite], ["*/remix/*", "*/seed_1"])
+    labels = [(run.label, run.seed) for run in chosen]
+    assert labels == [("remix", 0), ("remix", 1), ("qmix", 1)]
+    with pytest.raises(ValueError, match=r"No run matches \*/seed_2: .*seed_0"):
+        select_runs([suite], ["*/seed_2"])
+
+
+def test_few_runs_have_all_overrides_together_with_those_beside_them() -> None:
+    runs = read_suite("figure_1").runs
+    few = _covering(runs)
+    assert len(few) < len(runs) / 8
+    every = {override for run in runs for override in run.overrides}
+    tried = {override for run in few for override in run.overrides}
+    assert {o for o in every - tried if not o.startswith("seed=")} == set()
+    assert _covering([]) == []
+    # Options of an algorithm are tried with the algorithm that they are meant for.
+    swapped = ("algorithm=qmix", "algorithm=remix", "algorithm.w_min=0.5")
+    variants = [
+        Run("b", "t", "one", 0, ("algorithm=remix", "algorithm.w_min=0.5")),
+        Run("b", "t", "two", 0, ("algorithm=qmix",)),
+        Run("b", "t", "three", 0, ("algorithm=remix",)),
+        Run("b", "t", "three", 1, ("algorithm=remix",)),
+        Run("b", "t", "four", 1, swapped),
+    ]
+    labels = [run.label for run in _covering(variants)]
+    assert labels == ["one", "two", "three", "four"]
+
+
+def test_figures_can_be_run() -> None:
+    check_overrides(select_runs(read_suite(name) for name in FIGURES))
+
+
+@pytest.mark.parametrize("name", sorted(set(SUITES) - set(FIGURES)))
+def test_other_suites_can_be_run(name: str) -> None:
+    check_overrides(read_suite(name).runs)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["experiment.max_frames=3"], "remix/seed_0 cannot .*max_frames.* overrides"),
+        (["experiment=predatorprey"], "experiment/predatorprey"),
+        (
+            ["algorithm.w_min=low"],
+            r"Error merging override algorithm.w_min=low \(.*'low'",
+        ),
+    ],
+)
+def test_misspelt_overrides_are_named(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError, match="(?s)" + message):
+        check_overrides(read_suite(write_suite(tmp_path, *overrides)).runs)
+
+
+def test_misspelt_algorithm_after_others_is_named(tmp_path: Path) -> None:
+    path = write_suite(tmp_path, algorithms=["remix", "remixx"])
+    with pytest.raises(ValueError, match=r"(?s)remixx/seed_0 cannot be run"):
+        check_overrides(read_suite(path).runs)
