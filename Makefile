@@ -1,7 +1,8 @@
 # make train   sets up .venv and trains ReMIX on Predator-Prey
 # make test    sets up .venv, then lint, types and tests
 #
-# PYTHON picks the interpreter (3.10 to 3.12), RUN the folder of results.
+# PYTHON picks the interpreter (3.10 to 3.12), RUN or RESULTS the folder of results,
+# PROCESSES how many runs of a figure train at a time.
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell $(p) -c 'import sys; print("$(p)" if (3, 10) <= sys.version_info < (3, 13) else "")' 2>/dev/null)))
 VENV := .venv
@@ -73,6 +74,7 @@ smax: $(STAMP)
 
 # The figures of the ReMIX paper: runs what is not yet run, then draws all figures and
 # writes report.html. With SCALE=smoke: runs of seconds, for all figures at once.
+PROCESSES ?= 2
 ifeq ($(SCALE),smoke)
 RESULTS ?= results/smoke
 $(FIGURES): SUITES = smoke smoke_punishments
@@ -81,8 +83,9 @@ RESULTS ?= results/paper
 $(FIGURES): SUITES = $(subst -,_,$@)
 endif
 
-$(FIGURES): $(STAMP)
-	$(BIN)/python scripts/suite.py $(SUITES) --results "$(RESULTS)"
+figure-1 figure-2 figure-3 figure-4 figure-5: $(STAMP)
+	$(BIN)/python scripts/suite.py $(SUITES) --results "$(RESULTS)" \
+	  --processes $(PROCESSES) --threads 1
 	$(BIN)/python scripts/figures.py "$(RESULTS)" --out "$(RESULTS)/figures"
 	$(BIN)/python scripts/report.py "$(RESULTS)"
 

@@ -228,7 +228,10 @@ def _launch(
     )
     log = launch.folder / "log.txt"
     print(f"launcher's log: {log}", flush=True)
-    process = start(launch.command, log)
+    lock = acquire(launch.lock)
+    assert lock is not None
+    process = start(launch.command, log, lock=lock)
+    os.close(lock)
     try:
         while process.poll() is None:
             tick()

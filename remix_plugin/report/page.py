@@ -96,7 +96,11 @@ def where_table(results: Sequence[RunResult]) -> Table:
         rows += _counted(name, (r["versions"].get(name, "none") for r in records))
     rows += _counted("Python", (r["python"] for r in records))
     rows += _counted("hardware", (_machine(r["hardware"]) for r in records))
-    return Table("Of all runs that have ended well", ("what", "value", "runs"), rows)
+    return Table(
+        "Runs that have ended well, by what they ran on",
+        ("what", "value", "runs"),
+        rows,
+    )
 
 
 def _counted(what: str, values: Iterable[str]) -> list[tuple[str, ...]]:

@@ -45,10 +45,12 @@ class Launch:
     Attributes:
         folder (Path): with all that belongs to this launch, its logs among it.
         command (tuple of str): starts them, and ends when they have ended.
+        lock (Path): to be held by that process.
     """
 
     folder: Path
     command: tuple[str, ...]
+    lock: Path
 
 
 def check_launcher(launcher: str) -> None:
@@ -100,11 +102,12 @@ def prepare_launch(
     launches = folders[0].results / OWN_FOLDER / "launches"
     folder = launches / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{launcher}"
     folder.mkdir(parents=True)
+    lock = folder / "launcher"
     plan = {
         "results": str(folders[0].results),
         "command": list(command),
         "threads": threads,
-        "ends_with_launcher": launcher in ON_THIS_MACHINE,
+        "launcher_lock": str(lock) if launcher in ON_THIS_MACHINE else None,
         "runs": [
             {**vars(one.run), "overrides": list(one.run.overrides)} for one in folders
         ],
@@ -124,6 +127,7 @@ def prepare_launch(
             f"+plan={quoted(folder / PLAN)}",
             f"+number={numbers}",
         ),
+        lock,
     )
 
 

@@ -46,21 +46,17 @@ def start(
             env={**os.environ, **(environment or {})},
             pass_fds=() if lock is None else (lock,),
             start_new_session=True,
-            preexec_fn=lambda: die_with_parent(parent),
+            preexec_fn=lambda: _die_with_parent(parent),
         )
 
 
-def die_with_parent(parent: int | None = None) -> None:
-    """Have the kernel kill this process when the thread that started it ends.
-
-    Args:
-        parent (int, optional): who must be the parent still: if it has died meanwhile,
-            this process ends at once.
-    """
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends."""
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if parent is not None and os.getppid() != parent:
-        os._exit(1)
+        # It may have ended before.
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

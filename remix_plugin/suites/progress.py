@@ -29,6 +29,7 @@ class Progress:
         # With their last start before now, whose traces do not count.
         self._open = {folder: folder.started for folder in folders}
         self._running: dict[RunFolder, int | None] = {}
+        self._n_shared = _n_shared([folder.run.name for folder in folders])
         self.finished: list[RunFolder] = []
         self.failed: list[RunFolder] = []
 
@@ -52,19 +53,20 @@ class Progress:
         return ended
 
     def line(self) -> str:
-        """Runs that have ended, frames of those that run, and time left."""
+        """Runs that have ended, time left, and frames of those that run."""
         parts = [f"{self._n_runs - len(self._open)}/{self._n_runs} runs"]
         if self.failed:
             parts[0] += f", {len(self.failed)} failed"
+        left = self._seconds_left()
+        if left is not None and self._open:
+            parts.append(f"{duration(left)} left")
         running = [
-            f"{'/'.join(folder.run.name.split('/')[1:])} {_share(folder, frames)}"
+            f"{'/'.join(folder.run.name.split('/')[self._n_shared :])} "
+            f"{_share(folder, frames)}"
             for folder, frames in self._running.items()
         ]
         more = len(running) - SHOWN
         parts += running[:SHOWN] + ([f"{more} more"] if more > 0 else [])
-        left = self._seconds_left()
-        if left is not None and self._open:
-            parts.append(f"{duration(left)} left")
         return " | ".join(parts)
 
     def _seconds_left(self) -> float | None:
@@ -84,6 +86,16 @@ class Progress:
             return None
         frames_left = sum((total or 0) - done for total, done in to_do)
         return seconds / frames * frames_left / processes
+
+
+def _n_shared(names: Sequence[str]) -> int:
+    """How many of block and task all runs have in common, which need not be shown."""
+    n_shared = 0
+    for parts in list(zip(*(name.split("/") for name in names), strict=True))[:2]:
+        if len(set(parts)) > 1:
+            break
+        n_shared += 1
+    return n_shared
 
 
 def _share(folder: RunFolder, frames: int | None) -> str:

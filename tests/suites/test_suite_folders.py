@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,9 +154,9 @@ def test_progress_follows_runs_from_begin_to_end(folders: list[RunFolder]) -> No
     write_frames(folders[0], "0,50\n")
     folders[1].renew()
     assert progress.update() == []
-    running = "predator_prey-punish_2/remix/seed_0 50/100"
-    starting = "predator_prey-punish_2/qmix/seed_0 starting"
-    assert progress.line() == f"0/3 runs | {running} | {starting} | 25 s left"
+    # Two at a time, without the block and the task that all have in common
+    running = "remix/seed_0 50/100 | qmix/seed_0 starting"
+    assert progress.line() == f"0/3 runs | 25 s left | {running}"
     finish(folders[0], 40.0)
     folders[1].mark_failed(1)
     assert progress.update() == folders[:2]
@@ -173,7 +174,19 @@ def test_progress_before_anything_has_finished(folders: list[RunFolder]) -> None
     write_frames(folders[0], "0,50\n")
     progress.update()
     # 30 seconds for 50 of 400 frames
-    assert progress.line().endswith(" | 4 min left")
+    assert progress.line() == "0/4 runs | 4 min left | remix/seed_0 50/100"
+
+
+def test_progress_names_what_tells_runs_apart(
+    folders: list[RunFolder], tmp_path: Path
+) -> None:
+    other = replace(folders[0].run, block="large")
+    both = [folders[0], replace(folders[0], run=other)]
+    progress = Progress(both, Rates(folders[0].results), processes=1)
+    both[1].renew()
+    progress.update()
+    line = "0/2 runs | large/predator_prey-punish_2/remix/seed_0 starting"
+    assert progress.line() == line
 
 
 def test_progress_of_many_runs_fits_a_line(folders: list[RunFolder]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tiny_suites import (
+    TINY,
     children,
     exit_code,
     folders_of,
@@ -31,24 +32,6 @@ ON_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere runs outlive a killed runner"
 )
 JOURNAL = "SUITE_JOURNAL"
-# What a real run needs to end in a second.
-TINY = (
-    "task.grid_height=4",
-    "task.grid_width=4",
-    "task.n_predators=2",
-    "task.n_prey=2",
-    "task.max_steps=6",
-    "experiment.max_n_frames=32",
-    "experiment.off_policy_collected_frames_per_batch=16",
-    "experiment.off_policy_n_envs_per_worker=4",
-    "experiment.off_policy_n_optimizer_steps=2",
-    "experiment.off_policy_train_batch_size=16",
-    "experiment.off_policy_memory_size=64",
-    "experiment.evaluation_interval=16",
-    "experiment.evaluation_episodes=2",
-    "model.num_cells=[16]",
-    "critic_model.num_cells=[16]",
-)
 
 
 @pytest.fixture

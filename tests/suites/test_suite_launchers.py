@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -15,11 +14,13 @@ import pytest
 from fake_slurm import install_fake_slurm
 from hydra.core.config_store import ConfigStore
 from tiny_suites import (
+    LOCAL_MODES,
     STAND_IN,
     exit_code,
     folders_of,
     fork,
     is_alive,
+    needs,
     records,
     run_suite,
     wait_until,
@@ -28,7 +29,6 @@ from tiny_suites import (
 
 from remix_plugin.suites.folders import RunFolder, State
 from remix_plugin.suites.launching import (
-    PACKAGES,
     Launch,
     check_launcher,
     prepare_launch,
@@ -36,21 +36,6 @@ from remix_plugin.suites.launching import (
 )
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-
-
-def needs(launcher: str) -> pytest.MarkDecorator:
-    module = f"hydra_plugins.{PACKAGES[launcher].replace('-', '_')}"
-    return pytest.mark.skipif(
-        importlib.util.find_spec(module) is None,
-        reason=f"{PACKAGES[launcher]} is not installed",
-    )
-
-
-def launcher_params(*launchers: str) -> list[object]:
-    return [pytest.param(name, marks=needs(name)) for name in launchers]
-
-
-LOCAL_MODES = launcher_params("joblib", "submitit_local", "ray")
 
 
 @pytest.fixture
@@ -93,13 +78,15 @@ def test_launcher_runs_what_is_left(
     assert {path.name for path in mixed[0].results.iterdir()} == {".suite", "small"}
 
 
-@needs("joblib")
+@needs("submitit_local")
 def test_runs_end_with_a_killed_launcher(tmp_path: Path, results: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("elsewhere runs outlive a killed runner")
     path = write_suite(tmp_path, "+stand_in_seconds=60", seeds=[0])
     folders = folders_of(path, results)
-    arguments = (path, "--results", results, "--launcher", "joblib", "--processes", 2)
+    # Its jobs are not the launcher's own children.
+    where = ("--results", results, "--launcher", "submitit_local")
+    arguments = (path, *where, "--processes", 2)
     runner = fork(lambda: run_suite(*arguments), tmp_path / "runner.txt")
 
     def pids() -> list[int]:
@@ -163,7 +150,8 @@ def test_failure_of_the_launcher_itself_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log = "print('no such partition'); raise SystemExit(4)"
-    launch = Launch(tmp_path, (sys.executable, "-S", "-c", log))
+    command = (sys.executable, "-S", "-c", log)
+    launch = Launch(tmp_path, command, tmp_path / "lock")
     monkeypatch.setattr("suite.prepare_launch", lambda *_, **__: launch)
     path = write_suite(tmp_path, seeds=[0], algorithms=["qmix"])
     assert run_suite(path, "--results", results, "--launcher", "basic") == 1
@@ -221,5 +209,6 @@ def test_launchers_are_told_their_limits(
     assert folder == folders[2]
     assert plan["threads"] == 2
     assert plan["command"] == list(STAND_IN)
-    assert plan["ends_with_launcher"] == (launcher in ("joblib", "submitit_local"))
+    on_this_machine = launcher in ("joblib", "submitit_local")
+    assert plan["launcher_lock"] == (str(launch.lock) if on_this_machine else None)
     assert json.loads((launch.folder / "plan.json").read_text()) == plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -10,15 +11,35 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 import yaml
 
 from remix_plugin.suites.folders import RunFolder, run_folders
+from remix_plugin.suites.launching import PACKAGES
 from remix_plugin.suites.plan import read_suite
 
 ROOT = Path(__file__).parents[2]
 STAND_IN_FILE = Path(__file__).with_name("stand_in_run.py")
 STAND_IN = (sys.executable, "-S", "-E", str(STAND_IN_FILE))
 TASK = "predator_prey/punish_2"
+# What a real run needs to end in a second.
+TINY = (
+    "task.grid_height=4",
+    "task.grid_width=4",
+    "task.n_predators=2",
+    "task.n_prey=2",
+    "task.max_steps=6",
+    "experiment.max_n_frames=32",
+    "experiment.off_policy_collected_frames_per_batch=16",
+    "experiment.off_policy_n_envs_per_worker=4",
+    "experiment.off_policy_n_optimizer_steps=2",
+    "experiment.off_policy_train_batch_size=16",
+    "experiment.off_policy_memory_size=64",
+    "experiment.evaluation_interval=16",
+    "experiment.evaluation_episodes=2",
+    "model.num_cells=[16]",
+    "critic_model.num_cells=[16]",
+)
 
 sys.path.append(str(ROOT / "scripts"))
 suite_script = importlib.import_module("suite")
@@ -119,3 +140,18 @@ def wait_until(happened: Callable[[], object], seconds: float = 30) -> None:
     while not happened():
         assert time.monotonic() < until, "waited for too long"
         time.sleep(0.02)
+
+
+def needs(launcher: str) -> pytest.MarkDecorator:
+    module = f"hydra_plugins.{PACKAGES[launcher].replace('-', '_')}"
+    return pytest.mark.skipif(
+        importlib.util.find_spec(module) is None,
+        reason=f"{PACKAGES[launcher]} is not installed",
+    )
+
+
+def launcher_params(*launchers: str) -> list[object]:
+    return [pytest.param(name, marks=needs(name)) for name in launchers]
+
+
+LOCAL_MODES = launcher_params("joblib", "submitit_local", "ray")

@@ -1,0 +1,80 @@
+"""The page of results is what the kept results make it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from results_folders import write_run
+
+from remix_plugin.report.markdown import fill
+from remix_plugin.results.archive import read_archive
+from remix_plugin.results.reading import read_results
+
+ROOT = Path(__file__).parents[2]
+ARCHIVE = ROOT / "docs" / "results" / "predator_prey.json.gz"
+PAGE = "a\n<!-- one: generated -->\nold\n<!-- end -->\nb\n<!-- two: generated -->\n"
+PAGE += "<!-- end -->\n"
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_page_regenerates_to_the_digit() -> None:
+    done = run("results_page.py", "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_kept_weights_add_up_to_the_sampled_transitions() -> None:
+    kept = [result for result in read_archive(ARCHIVE) if result.weights]
+    assert kept
+    for result in kept:
+        # 16 updates of 512 transitions for each 2,000 frames
+        sampled = result.frames[-1] // 2_000 * 16 * 512
+        counts = result.weights["agents"].counts
+        assert sum(sum(row) for row in counts) == sampled
+        if result.label == "owqmix":
+            centers = result.weights["agents"].centers
+            total = [sum(column) for column in zip(*counts, strict=True)]
+            assert [c for c, n in zip(centers, total, strict=False) if n] == [0.1, 1.0]
+            assert total[-1] == 0
+
+
+def test_texts_replace_what_stood_in_their_places() -> None:
+    filled = fill(PAGE, {"one": "new\n\nlines", "two": "2"})
+    assert "old" not in filled
+    assert "<!-- one: generated -->\n\nnew\n\nlines\n\n<!-- end -->\nb\n" in filled
+    assert fill(filled, {"one": "new\n\nlines", "two": "2"}) == filled
+    # A backslash is no reference to a group.
+    assert r"\1 \g<name>" in fill(PAGE, {"one": r"\1 \g<name>", "two": ""})
+
+
+@pytest.mark.parametrize("texts", [{"one": ""}, {"one": "", "two": "", "three": ""}])
+def test_places_and_texts_must_match(texts: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="places for one, two: it must have"):
+        fill(PAGE, texts)
+
+
+def test_archive_script_keeps_all_results(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_run(results, "remix", 0, weights=True)
+    write_run(results, "qmix", 1)
+    file = tmp_path / "kept.json.gz"
+    done = run("archive.py", str(results), str(file))
+    assert done.returncode == 0, done.stderr
+    assert f"{file}: 2 runs" in done.stdout
+    assert read_archive(file) == read_results(results)
+
+
+def test_archive_script_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    done = run("archive.py", str(tmp_path), str(tmp_path / "kept.json"))
+    assert done.returncode == 2
+    assert "must end in .json.gz" in done.stderr
+    done = run("archive.py", str(tmp_path), str(tmp_path / "kept.json.gz"))
+    assert done.returncode == 2
+    assert "no run has ended" in done.stderr
+    assert not list(tmp_path.iterdir())
