@@ -17,6 +17,8 @@ FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
 
 .PHONY: train test lint learning compare matrix paper smax speed burn-in clean \
   $(FIGURES) results-page
+# Figures share a results folder, and some runs.
+.NOTPARALLEL:
 
 train: $(STAMP)
 	$(BIN)/python -m benchmarl.run algorithm=remix task=predator_prey/punish_2 \

@@ -9,6 +9,7 @@ Usage: python scripts/video.py CHECKPOINT [--out FILE.gif] [--best] [--seed 0]
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -46,21 +47,33 @@ def main() -> None:
     if out.suffix != ".gif":
         parser.error(f"--out {out} is not allowed: it must end in .gif")
     remix_plugin.register()
-    experiment = load(args.checkpoint, args.best)
-    frames, rollout = play(experiment, args.seed)
+    # BenchMARL writes a config of what it reloads: not over the run's own.
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = load(args.checkpoint, args.best, folder)
+        frames, rollout = play(experiment, args.seed)
     write_gif(out, frames)
     episodes = read_episodes(experiment, [rollout])
     said = ", ".join(f"{name} {values[0]:g}" for name, values in episodes.items())
     print(f"{out}: {len(frames)} frames, {said}")
 
 
-def load(checkpoint: Path, best: bool) -> Experiment:
+def load(checkpoint: Path, best: bool, folder: str) -> Experiment:
     """The run of a checkpoint, with its last policy or that of its best evaluation.
+
+    Args:
+        checkpoint (Path): its file.
+        best (bool): whether to take the policy of the best evaluation.
+        folder (str): where the experiment that is made of it has its own folder.
 
     Raises:
         SystemExit: if the task draws no pictures, or the best policy was not kept.
     """
-    settings = {"loggers": [], "create_json": False, "evaluation_episodes": 1}
+    settings = {
+        "loggers": [],
+        "create_json": False,
+        "evaluation_episodes": 1,
+        "save_folder": folder,
+    }
     experiment = Experiment.reload_from_file(str(checkpoint.resolve()), settings)
     if not experiment.task.has_render(experiment.test_env):
         raise SystemExit(f"{experiment.task} draws no pictures.")

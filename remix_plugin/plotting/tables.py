@@ -34,12 +34,13 @@ from remix_plugin.statistics.scores import FloatArray
 THRESHOLDS = {"predator_prey": 20, "smax": 0.5, "smac": 0.5, "smacv2": 0.5}
 OURS = "remix"
 COLUMNS = """\
-Final scores are means over the episodes of the last evaluation, and their mean,
-median and interquartile mean (IQM) are over seeds. The absolute metric is the score
-of the best policy of a run, on ten times the episodes. The area under the curve is
-the mean score over all frames. Frames to a score are those of the first evaluation
-that reaches it, averaged over the seeds that do; brackets say how many do. Square
-brackets hold 95% bootstrap intervals over seeds, left out where there is one seed."""
+Final scores are means over the episodes of the last evaluation, and their mean, median
+and interquartile mean (IQM) are over seeds. The absolute metric is the score, on ten
+times the episodes, of the policy whose evaluation had the best mean return. The area
+under the curve is the mean score over the frames from the first evaluation to the last.
+Frames to a score are those of the first evaluation that reaches it, averaged over the
+seeds that do; brackets say how many do. Square brackets hold 95% bootstrap intervals
+over seeds, left out where there is one seed."""
 
 
 def all_tables(results: Sequence[RunResult]) -> str:

@@ -12,15 +12,15 @@ from remix_plugin.suites.record import RECORD, read_record
 
 
 class Rates:
-    """Seconds that a frame has taken in finished runs, by label.
+    """Seconds that a frame has taken in finished runs, by environment and label.
 
     Args:
         results (Path): a results folder; all finished runs in it count.
     """
 
     def __init__(self, results: Path) -> None:
-        self._seconds: dict[str, float] = defaultdict(float)
-        self._frames: dict[str, int] = defaultdict(int)
+        self._seconds: dict[tuple[str, str], float] = defaultdict(float)
+        self._frames: dict[tuple[str, str], int] = defaultdict(int)
         self.n_runs = 0
         for path in results.glob(f"*/*/*/*/{RECORD}"):
             self.add(path.parent)
@@ -32,19 +32,24 @@ class Rates:
         if record is None or not frames:
             return
         self.n_runs += 1
-        self._seconds[folder.parent.name] += record["seconds"]
-        self._frames[folder.parent.name] += frames
+        environment = folder.parents[1].name.split("-")[0]
+        kind = environment, folder.parent.name
+        self._seconds[kind] += record["seconds"]
+        self._frames[kind] += frames
 
     def seconds(self, run: Run, frames_done: int = 0) -> float | None:
-        """Seconds for the rest of a run, by runs of its label if any, else by all.
+        """Seconds for the rest of a run, by runs of its label if any, else by others.
 
-        None if there are none, or the run leaves its frames to a config.
+        None if there are none in its environment, or it leaves its frames to a config.
         """
-        if not self.n_runs or run.frames is None:
+        environment = run.task.split("/")[0]
+        kinds = [kind for kind in self._frames if kind[0] == environment]
+        if not kinds or run.frames is None:
             return None
-        labels = [run.label] if run.label in self._frames else list(self._frames)
-        seconds = sum(self._seconds[label] for label in labels)
-        frames = sum(self._frames[label] for label in labels)
+        own = environment, run.label
+        kinds = [own] if own in kinds else kinds
+        seconds = sum(self._seconds[kind] for kind in kinds)
+        frames = sum(self._frames[kind] for kind in kinds)
         return seconds / frames * max(0, run.frames - frames_done)
 
     def total(

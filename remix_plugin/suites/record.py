@@ -20,18 +20,21 @@ RECORD = "run.yaml"
 PACKAGES = ("remix_plugin", "benchmarl", "torchrl", "tensordict", "torch", "numpy")
 
 
-def write_record(folder: Path, overrides: Sequence[str], seconds: float) -> None:
+def write_record(
+    folder: Path, overrides: Sequence[str], seconds: float, commit: str
+) -> None:
     """Write ``run.yaml`` of a finished run, whole or not at all.
 
     Args:
         folder (Path): the run's.
         overrides (sequence of str): what was run.
         seconds (float): how long it took.
+        commit (str): of the plugin when it began, see :func:`current_commit`.
     """
     record = {
         "overrides": list(overrides),
         "seconds": round(seconds, 1),
-        "commit": commit(),
+        "commit": commit,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "hardware": hardware(),
@@ -47,14 +50,14 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return yaml.safe_load(path.read_text()) if path.is_file() else None
 
 
-def commit() -> str:
+def current_commit() -> str:
     """The commit of the plugin's checkout, ``unknown`` where git tells none."""
     root = config_path("algorithm", "remix").parents[2]
     git = shutil.which("git")
     if git is None or not (root / ".git").exists():
         return "unknown"
     head = _output([git, "-C", str(root), "rev-parse", "HEAD"])
-    status = [git, "-C", str(root), "status", "--porcelain", "--untracked-files=no"]
+    status = [git, "-C", str(root), "status", "--porcelain"]
     if head is None:
         return "unknown"
     return f"{head}, with changes" if _output(status) else head

@@ -19,13 +19,14 @@ from omegaconf import DictConfig
 
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import EvaluationData
-from remix_plugin.suites.record import write_record
+from remix_plugin.suites.record import current_commit, write_record
 
 
 @hydra.main(version_base=None, config_path="pkg://benchmarl.conf", config_name="config")
 def main(cfg: DictConfig) -> None:
     """Train, and write down that it ended well."""
     start = time.monotonic()
+    commit = current_commit()
     hydra_config = HydraConfig.get()
     task_name = hydra_config.runtime.choices["task"]
     experiment = load_experiment_from_hydra(cfg, task_name=task_name)
@@ -35,6 +36,7 @@ def main(cfg: DictConfig) -> None:
         Path(hydra_config.runtime.output_dir),
         list(hydra_config.overrides.task),
         time.monotonic() - start,
+        commit,
     )
 
 

@@ -267,7 +267,7 @@ def test_record_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert read_record(tmp_path) is None
-    write_record(tmp_path, ("a=1", "b=[2]"), 12.345)
+    write_record(tmp_path, ("a=1", "b=[2]"), 12.345, "abc")
     record = read_record(tmp_path)
     assert record is not None
     assert record["overrides"] == ["a=1", "b=[2]"]
@@ -278,5 +278,5 @@ def test_record_is_written_whole_or_not_at_all(
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="cut off"):
-        write_record(tmp_path, ("a=2",), 1.0)
+        write_record(tmp_path, ("a=2",), 1.0, "abc")
     assert read_record(tmp_path) == record

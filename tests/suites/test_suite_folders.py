@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from dataclasses import replace
@@ -128,6 +129,9 @@ def test_rates_are_those_of_the_same_label_or_else_of_all(
     assert rates.total(rest) == pytest.approx(36)
     # One run is not shared among two processes.
     assert rates.total(rest, 2) == pytest.approx(30)
+    # What a frame takes on another environment says nothing.
+    elsewhere = dataclasses.replace(remix.run, task="smax/3m")
+    assert rates.seconds(elsewhere) is None
     (unknown,) = folders_of(write_suite(tmp_path, seeds=[5]), results)[:1]
     assert rates.seconds(unknown.run) is None
 
