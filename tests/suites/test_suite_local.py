@@ -40,7 +40,9 @@ def test_all_are_run_with_their_overrides_and_threads(
 def test_as_many_as_asked_for_run_at_a_time_in_order(
     tmp_path: Path, results: Path, processes: int
 ) -> None:
-    path = write_suite(tmp_path, "+stand_in_seconds=0.15", seeds=[0, 1, 2])
+    # Long enough to be seen together, however slowly they start.
+    seconds = 0.15 if processes == 1 else 2
+    path = write_suite(tmp_path, f"+stand_in_seconds={seconds}", seeds=[0, 1, 2])
     folders = folders_of(path, results)
     most = 0
     begun: list[RunFolder] = []
