@@ -55,7 +55,8 @@ def assert_each_once(folders: list[RunFolder]) -> None:
 def test_ten_kills_at_random_moments_lose_and_double_nothing(
     tmp_path: Path, results: Path, journal: Callable[[], list[str]]
 ) -> None:
-    path = write_suite(tmp_path, "+stand_in_seconds=0.2", seeds=range(8))
+    # More than can end between the kills, even if they started in no time
+    path = write_suite(tmp_path, "+stand_in_seconds=0.2", seeds=range(20))
     folders = folders_of(path, results)
     arguments = (path, "--results", results, "--processes", 2)
     log = tmp_path / "runner.txt"
