@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import runpy
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +31,7 @@ JAX_OPTIONS = {
 for _option, _value in JAX_OPTIONS.items():
     os.environ.setdefault(_option, _value)
 
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 TINY = {
     "max_n_frames": 48,
     "off_policy_collected_frames_per_batch": 16,
@@ -56,6 +59,21 @@ def one_thread_in_all() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run_script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Run a script of ours in this process, which has imported all: what it prints."""
+
+    def run(name: str, *arguments: object) -> str:
+        path = str(SCRIPTS / name)
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        runpy.run_path(path, run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture

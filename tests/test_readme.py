@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
+import runpy
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 from benchmarl.hydra_config import (
     load_algorithm_config_from_hydra,
     load_experiment_config_from_hydra,
@@ -33,17 +32,13 @@ def test_script_block_runs() -> None:
     assert namespace["algorithm"].w_min == 0.1
 
 
-def test_weighting_shown_is_the_example_that_runs() -> None:
+def test_weighting_shown_is_the_example_that_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     example = ROOT / "examples" / "custom_weighting.py"
     assert python_blocks()[1].strip() in example.read_text()
-    done = subprocess.run(
-        [sys.executable, str(example)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    folder = Path(done.stdout.split("results: ")[1].strip())
+    runpy.run_path(str(example), run_name="__main__")
+    folder = Path(capsys.readouterr().out.split("results: ")[1].strip())
     assert folder.name.startswith("rankqmix_qtran")
     assert (folder / f"{folder.name}.json").is_file()
 

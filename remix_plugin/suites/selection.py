@@ -58,18 +58,26 @@ def check_overrides(runs: Iterable[Run]) -> None:
     once.
 
     Raises:
-        ValueError: if a run cannot be composed, with Hydra's own words.
+        ValueError: if a run cannot be composed, with Hydra's own words, or would
+            leave no results.
     """
     with initialize_config_module("benchmarl.conf", version_base=None):
         for run in _covering(list(runs)):
             try:
-                compose("config", list(run.overrides))
+                config = compose("config", list(run.overrides))
             except (HydraException, OmegaConfBaseException) as error:
                 cause = f" ({error.__cause__})" if error.__cause__ else ""
                 raise ValueError(
                     f"{run.name} cannot be run: {error}{cause} Its overrides are "
                     f"{' '.join(run.overrides)}."
                 ) from error
+            for name in ("evaluation", "create_json"):
+                value = config.experiment[name]
+                if not value:
+                    raise ValueError(
+                        f"{run.name} has experiment.{name}={value!r}: it must be True, "
+                        "a suite's results are the evaluations in BenchMARL's json."
+                    )
 
 
 def _covering(runs: Sequence[Run]) -> list[Run]:

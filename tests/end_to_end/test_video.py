@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import TINY_MLP, start, succeed
+from commands import TINY_MLP, succeed
 from PIL import Image
 
-SCRIPT = str(Path(__file__).parents[2] / "scripts" / "video.py")
+RunScript = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,11 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(files)}
 
 
-def test_episode_becomes_a_gif(checkpoint: Path, tmp_path: Path) -> None:
+def test_episode_becomes_a_gif(
+    checkpoint: Path, tmp_path: Path, run_script: RunScript
+) -> None:
     out = tmp_path / "hunt.gif"
-    said = succeed(tmp_path, SCRIPT, str(checkpoint), "--out", str(out), "--best")
+    said = run_script("video.py", checkpoint, "--out", out, "--best")
     shown, n_frames = pictures(out)
     # The start, then a picture per step of an episode of at most 6
     assert f"{out}: {n_frames} frames" in said
@@ -49,20 +52,31 @@ def test_episode_becomes_a_gif(checkpoint: Path, tmp_path: Path) -> None:
     assert shown[0] != shown[-1]
 
 
-def test_default_place_is_beside_the_checkpoint(checkpoint: Path) -> None:
+def test_default_place_is_beside_the_checkpoint(
+    checkpoint: Path, run_script: RunScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = contents(checkpoint.parents[2])
-    succeed(checkpoint.parent, SCRIPT, checkpoint.name)
+    monkeypatch.chdir(checkpoint.parent)
+    run_script("video.py", checkpoint.name)
     assert pictures(checkpoint.with_suffix(".gif"))[0]
     # The run's own results are left alone.
     checkpoint.with_suffix(".gif").unlink()
     assert contents(checkpoint.parents[2]) == before
 
 
-def test_what_does_not_fit_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    done = start(tmp_path, SCRIPT, "none.pt")
-    assert done.returncode == 2
-    assert "there is no checkpoint none.pt" in done.stderr
-    done = start(tmp_path, SCRIPT, str(checkpoint), "--out", "hunt.mp4")
-    assert done.returncode == 2
-    assert "must end in .gif" in done.stderr
+def test_what_does_not_fit_is_refused(
+    checkpoint: Path,
+    tmp_path: Path,
+    run_script: RunScript,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in (
+        (["none.pt"], "there is no checkpoint none.pt"),
+        ([checkpoint, "--out", "hunt.mp4"], "must end in .gif"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            run_script("video.py", *arguments)
+        assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

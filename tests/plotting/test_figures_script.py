@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from synthetic_results import a_run, write_folder
 from remix_plugin.results.archive import write_archive
 from remix_plugin.results.run_result import RunResult
 
-SCRIPT = str(Path(__file__).parents[2] / "scripts" / "figures.py")
 WEIGHTS = [(0, 6, 2, 0), (0, 7, 1, 0), (0, 8, 0, 0)]
 
 
@@ -26,16 +24,8 @@ def runs() -> list[RunResult]:
     ]
 
 
-def start(monkeypatch: pytest.MonkeyPatch, *arguments: Path | str) -> None:
-    monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, arguments)])
-    runpy.run_path(SCRIPT, run_name="__main__")
-
-
 def test_folder_and_archive_give_the_same(
-    runs: list[RunResult],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    runs: list[RunResult], tmp_path: Path, run_script: Callable[..., str]
 ) -> None:
     write_folder(tmp_path / "results", runs)
     write_archive(tmp_path / "results.json.gz", runs)
@@ -43,8 +33,7 @@ def test_folder_and_archive_give_the_same(
     for source, out in (("results", "a"), ("results.json.gz", "b")):
         only = ["figure_1", "figure_2", "figure_3"]
         where = tmp_path / source, "--out", tmp_path / out
-        start(monkeypatch, *where, "--only", *only)
-        printed.append(capsys.readouterr().out)
+        printed.append(run_script("figures.py", *where, "--only", *only))
     assert printed[0] == printed[1].replace(f"{tmp_path}/b", f"{tmp_path}/a")
     names = ["figure_1_anneal_50k", "figure_3_anneal_50k"]
     written = sorted(path.name for path in (tmp_path / "a").iterdir())
@@ -62,13 +51,13 @@ def test_folder_and_archive_give_the_same(
 
 
 def test_nothing_to_draw_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_script: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        start(monkeypatch, tmp_path)
+        run_script("figures.py", tmp_path)
     assert f"no run has ended in {tmp_path}" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        start(monkeypatch, tmp_path, "--only", "figure_9")
+        run_script("figures.py", tmp_path, "--only", "figure_9")
     assert "invalid choice: 'figure_9'" in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match="no results folder"):
-        start(monkeypatch, tmp_path / "absent")
+        run_script("figures.py", tmp_path / "absent")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import runpy
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,34 +107,25 @@ def test_many_algorithms_are_told_apart(tmp_path: Path) -> None:
     plt.close(figure)
 
 
-def test_script_prints_last_returns_and_writes_the_picture(results: Path) -> None:
-    script = ROOT / "scripts" / "learning_curves.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(results), "--at", "20", "30"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_script_prints_last_returns_and_writes_the_picture(
+    results: Path, run_script: Callable[..., str]
+) -> None:
+    printed = run_script("learning_curves.py", results, "--at", 20, 30)
     assert (
         "remix on predator_prey/punish_2, seed 0: last evaluation return 8.00 "
-        "(mean of 2 greedy episodes at 30 frames)" in done.stdout
+        "(mean of 2 greedy episodes at 30 frames)" in printed
     )
-    assert "| task | algorithm | seed | 20 | 30 | minutes |\n" in done.stdout
+    assert "| task | algorithm | seed | 20 | 30 | minutes |\n" in printed
     rows = "| punish_2 | remix | 0 | 3.5 | 8.0 | - |\n"
     rows += "| punish_2 | remix | 1 | 5.0 | - | 2.5 |\n"
-    assert rows in done.stdout
+    assert rows in printed
     picture = results / "learning_curves.png"
-    assert str(picture) in done.stdout
+    assert str(picture) in printed
     assert plt.imread(picture).std() > 0.01
 
 
-def test_script_prints_win_rates(
-    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script = str(ROOT / "scripts" / "learning_curves.py")
-    arguments = [script, str(results), "--at", "20", "--win-above", "3"]
-    monkeypatch.setattr(sys, "argv", arguments)
-    runpy.run_path(script, run_name="__main__")
-    printed = capsys.readouterr().out
+def test_script_prints_win_rates(results: Path, run_script: Callable[..., str]) -> None:
+    arguments = (results, "--at", 20, "--win-above", 3)
+    printed = run_script("learning_curves.py", *arguments)
     assert "seed 0: last evaluation return 8.00, win rate 1.00 (mean of 2" in printed
     assert "| punish_2 | remix | 0 | 0.50 | - |\n" in printed

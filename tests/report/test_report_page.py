@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -172,7 +171,8 @@ def test_same_results_same_page(
     assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
 
 
-def test_script_writes_beside_the_results(results_folder: Path) -> None:
-    script = [sys.executable, str(ROOT / "scripts" / "report.py"), str(results_folder)]
-    done = subprocess.run(script, capture_output=True, text=True, check=True)
-    assert done.stdout == f"report: {(results_folder / 'report.html').resolve()}\n"
+def test_script_writes_beside_the_results(
+    results_folder: Path, run_script: Callable[..., str]
+) -> None:
+    said = run_script("report.py", results_folder)
+    assert said == f"report: {(results_folder / 'report.html').resolve()}\n"

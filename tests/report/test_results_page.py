@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,8 @@ PAGE = "a\n<!-- one: generated -->\nold\n<!-- end -->\nb\n<!-- two: generated --
 PAGE += "<!-- end -->\n"
 
 
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_page_regenerates_to_the_digit() -> None:
-    done = run("results_page.py", "--check")
-    assert done.returncode == 0, done.stderr
+def test_page_regenerates_to_the_digit(run_script: Callable[..., str]) -> None:
+    run_script("results_page.py", "--check")
 
 
 def test_kept_weights_add_up_to_the_sampled_transitions() -> None:
@@ -59,22 +52,29 @@ def test_places_and_texts_must_match(texts: dict[str, str]) -> None:
         fill(PAGE, texts)
 
 
-def test_archive_script_keeps_all_results(tmp_path: Path) -> None:
+def test_archive_script_keeps_all_results(
+    tmp_path: Path, run_script: Callable[..., str]
+) -> None:
     results = tmp_path / "results"
     write_run(results, "remix", 0, weights=True)
     write_run(results, "qmix", 1)
     file = tmp_path / "kept.json.gz"
-    done = run("archive.py", str(results), str(file))
-    assert done.returncode == 0, done.stderr
-    assert f"{file}: 2 runs" in done.stdout
+    assert f"{file}: 2 runs" in run_script("archive.py", results, file)
     assert read_archive(file) == read_results(results)
 
 
-def test_archive_script_refuses_what_does_not_fit(tmp_path: Path) -> None:
-    done = run("archive.py", str(tmp_path), str(tmp_path / "kept.json"))
-    assert done.returncode == 2
-    assert "must end in .json.gz" in done.stderr
-    done = run("archive.py", str(tmp_path), str(tmp_path / "kept.json.gz"))
-    assert done.returncode == 2
-    assert "no run has ended" in done.stderr
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("kept.json", "must end in .json.gz"), ("kept.json.gz", "no run has ended")],
+)
+def test_archive_script_refuses_what_does_not_fit(
+    tmp_path: Path,
+    run_script: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    message: str,
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run_script("archive.py", tmp_path, tmp_path / name)
+    assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -89,10 +89,9 @@ def read_results(folder: Path, task: str, algorithm: str) -> dict:
     ("algorithm", "task", "more"),
     [
         ("remix", "3m", []),
-        ("remix", "3m", ["experiment.parallel_collection=True"]),
-        ("qmix", "mmm2", []),
+        ("qmix", "mmm2", ["experiment.parallel_collection=True"]),
     ],
-    ids=["remix", "parallel", "qmix"],
+    ids=["remix", "parallel_qmix"],
 )
 def test_training(
     start: Start, tmp_path: Path, algorithm: str, task: str, more: list[str]

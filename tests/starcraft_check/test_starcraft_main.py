@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -60,17 +59,16 @@ def test_unknown_package_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     assert "smacv2" in capsys.readouterr().err
 
 
-def test_module_runs_and_fails_on_a_bare_machine(bare_machine: Path) -> None:
-    completed = subprocess.run(
-        [sys.executable, "-m", "remix_plugin.starcraft", "--map", "3m"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert completed.returncode == 1, completed.stderr
-    lines = completed.stdout.splitlines()
+def test_module_runs_and_fails_on_a_bare_machine(
+    bare_machine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["starcraft", "--map", "3m"])
+    monkeypatch.delitem(sys.modules, main.__module__)
+    with pytest.raises(SystemExit, match="1"):
+        runpy.run_module("remix_plugin.starcraft", run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "smacv2: not installed"
     assert lines[1].startswith(f"no StarCraft II in {bare_machine / 'StarCraftII'}")
     assert "task=smax/<map>" in lines[-1]

@@ -169,6 +169,13 @@ def test_misspelt_overrides_are_named(
         check_overrides(read_suite(write_suite(tmp_path, *overrides)).runs)
 
 
+@pytest.mark.parametrize("name", ["evaluation", "create_json"])
+def test_runs_without_results_are_refused(tmp_path: Path, name: str) -> None:
+    path = write_suite(tmp_path, f"experiment.{name}=False")
+    with pytest.raises(ValueError, match=rf"seed_0 has experiment.{name}=False"):
+        check_overrides(read_suite(path).runs)
+
+
 def test_misspelt_algorithm_after_others_is_named(tmp_path: Path) -> None:
     path = write_suite(tmp_path, algorithms=["remix", "remixx"])
     with pytest.raises(ValueError, match=r"(?s)remixx/seed_0 cannot be run"):
