@@ -11,6 +11,9 @@ STAMP := $(VENV)/set-up
 ifndef RUN
 RUN := results/$(shell date +%Y-%m-%d_%H-%M-%S)
 endif
+# Updates fill much memory anew, with the paper's settings gigabytes: the C library is told
+# to keep it rather than to hand it back each time (glibc; harmless elsewhere).
+KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=500000000
 MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
@@ -53,9 +56,7 @@ compare: $(STAMP)
 matrix: $(STAMP)
 	$(BIN)/python scripts/matrix_game.py
 
-# ReMIX with the paper's settings. An update fills gigabytes anew: the C library is told
-# to keep that memory rather than to hand it back each time (glibc; harmless elsewhere).
-KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=500000000
+# ReMIX with the paper's settings
 FRAMES ?= 1_000_000
 
 paper: $(STAMP)
@@ -86,7 +87,7 @@ $(FIGURES): SUITES = $(subst -,_,$@)
 endif
 
 figure-1 figure-2 figure-3 figure-4 figure-5: $(STAMP)
-	$(BIN)/python scripts/suite.py $(SUITES) --results "$(RESULTS)" \
+	$(KEEP_MEMORY) $(BIN)/python scripts/suite.py $(SUITES) --results "$(RESULTS)" \
 	  --processes $(PROCESSES) --threads 1
 	$(BIN)/python scripts/figures.py "$(RESULTS)" --out "$(RESULTS)/figures"
 	$(BIN)/python scripts/report.py "$(RESULTS)"

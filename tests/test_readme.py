@@ -14,7 +14,8 @@ from benchmarl.hydra_config import (
 )
 from hydra import compose, initialize_config_module
 
-from remix_plugin.configs import config_path
+import remix_plugin
+from remix_plugin.configs import config_path, get_experiment_config
 from remix_plugin.registration import ALGORITHM_CONFIGS, TASKS
 
 ROOT = Path(__file__).parents[1]
@@ -33,10 +34,13 @@ def test_script_block_runs() -> None:
 
 
 def test_weighting_shown_is_the_example_that_runs(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     example = ROOT / "examples" / "custom_weighting.py"
     assert python_blocks()[1].strip() in example.read_text()
+    short = get_experiment_config("matrix_game")
+    short.max_n_frames = short.evaluation_interval
+    monkeypatch.setattr(remix_plugin, "get_experiment_config", lambda name: short)
     runpy.run_path(str(example), run_name="__main__")
     folder = Path(capsys.readouterr().out.split("results: ")[1].strip())
     assert folder.name.startswith("rankqmix_qtran")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from commands import TINY, TINY_MLP, succeed
 
 # ReMIX runs in ``test_run.py``.
@@ -53,26 +51,6 @@ def test_multirun_trains_each_algorithm(jobs: Path, job: int, algorithm: str) ->
     assert [run[1][f"step_{i}"]["step_count"] for i in (1, 2)] == [16, 32]
     assert len(scalars(jobs / str(job), "train_agents_loss")) == 2
     assert list((jobs / str(job)).rglob("checkpoints/checkpoint_32.pt"))
-
-
-def test_checkpoint_is_evaluated_and_resumed(jobs: Path, tmp_path: Path) -> None:
-    number = str(ALGORITHMS.index("qtran"))
-    job = Path(shutil.copytree(jobs / number, tmp_path / number))
-    (checkpoint,) = job.rglob("checkpoint_32.pt")
-    output = succeed(tmp_path, "-m", "benchmarl.evaluate", str(checkpoint))
-    assert "Algorithm: qtran, Task: predator_prey/punish_2" in output
-    assert "Evaluation results logged" in output
-
-    config_file = job / ".hydra" / "config.yaml"
-    config = yaml.safe_load(config_file.read_text())
-    config["experiment"]["max_n_frames"] = 64
-    config_file.write_text(yaml.safe_dump(config))
-    succeed(tmp_path, "-m", "benchmarl.resume", str(checkpoint))
-    before = torch.load(checkpoint)
-    after = torch.load(checkpoint.parent / "checkpoint_64.pt")
-    assert (before["state"]["total_frames"], after["state"]["total_frames"]) == (32, 64)
-    assert before["loss_agents"].keys() == after["loss_agents"].keys()
-    assert after["buffer_agents"]["_storage"]["_len"] == 64
 
 
 def test_recurrent_agents_learn_with_longer_returns(tmp_path: Path) -> None:
