@@ -28,8 +28,9 @@ train: $(STAMP)
 	  experiment=predator_prey $(MODEL) seed=0 hydra.run.dir="$(RUN)"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)"
 
+# One thread per process: several per core wait for one another, which takes thrice as long.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
