@@ -28,7 +28,7 @@ train: $(STAMP)
 	  experiment=predator_prey $(MODEL) seed=0 hydra.run.dir="$(RUN)"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)"
 
-# One thread per process: several per core wait for one another, which takes thrice as long.
+# One thread per process: more wait for one another, spinning, for twice the time in all.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
