@@ -18,8 +18,8 @@ MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
 
-.PHONY: train test lint learning compare matrix paper smax speed burn-in clean \
-  $(FIGURES) results-page
+.PHONY: train test test-ray lint learning compare matrix paper smax speed burn-in \
+  $(FIGURES) results-page clean
 # Figures share a results folder, and some runs.
 .NOTPARALLEL:
 
@@ -31,6 +31,11 @@ train: $(STAMP)
 # One thread per process: more wait for one another, spinning, for twice the time in all.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The suites' tests with Ray, which needs an environment of its own
+test-ray:
+	sh scripts/set_up.sh "$(PYTHON)" $(VENV)-ray ray
+	OMP_NUM_THREADS=1 $(VENV)-ray/bin/python -m pytest tests/suites -k ray
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -82,16 +87,23 @@ PROCESSES ?= 2
 ifeq ($(SCALE),smoke)
 RESULTS ?= results/smoke
 $(FIGURES): SUITES = smoke smoke_punishments
-else
+else ifeq ($(SCALE),)
 RESULTS ?= results/paper
 $(FIGURES): SUITES = $(subst -,_,$@)
+else
+$(error SCALE=$(SCALE) is not allowed: it must be smoke, or not given)
 endif
 
+# Figures and report come even if runs have failed, which the report shows.
 figure-1 figure-2 figure-3 figure-4 figure-5: $(STAMP)
+	failed=0; \
 	$(KEEP_MEMORY) $(BIN)/python scripts/suite.py $(SUITES) --results "$(RESULTS)" \
-	  --processes $(PROCESSES) --threads 1
-	$(BIN)/python scripts/figures.py "$(RESULTS)" --out "$(RESULTS)/figures"
-	$(BIN)/python scripts/report.py "$(RESULTS)"
+	  --processes $(PROCESSES) --threads 1 || failed=$$?; \
+	case $$failed in 0 | 1) ;; *) exit $$failed ;; esac; \
+	$(BIN)/python scripts/figures.py "$(RESULTS)" --out "$(RESULTS)/figures" \
+	  || failed=$$?; \
+	$(BIN)/python scripts/report.py "$(RESULTS)" || failed=$$?; \
+	exit $$failed
 
 # The numbers of docs/RESULTS.md, from the results that are kept in docs/results
 results-page: $(STAMP)
@@ -112,4 +124,4 @@ $(STAMP): pyproject.toml constraints.txt scripts/set_up.sh
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-ray

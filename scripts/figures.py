@@ -29,17 +29,21 @@ def main() -> None:
     )
     args = parser.parse_args()
     is_archive = args.results.name.endswith(".json.gz")
-    results = (read_archive if is_archive else read_results)(args.results)
-    if not results:
-        parser.error(f"no run has ended in {args.results}")
-    figures = draw_figures(results, args.only)
+    try:
+        results = (read_archive if is_archive else read_results)(args.results)
+        if not results:
+            parser.error(f"no run has ended well in {args.results}")
+        figures = draw_figures(results, args.only)
+        tables = all_tables(results)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        parser.error(str(error))
     for figure in figures:
         for path in save(figure, args.out, ("png", "svg")):
             print(path)
         print(f"{figure.caption}\n")
     for line in without_data(figures, args.only):
         print(line)
-    print(f"\n{all_tables(results)}")
+    print(f"\n{tables}")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,16 @@ from remix_plugin.report.page import write_report
 
 
 def main() -> None:
-    """Write the page and say where."""
+    """Write the page and say where, or what is wrong with the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where a suite has left its results")
     parser.add_argument("--out", type=Path, help="default: report.html in the folder")
     args = parser.parse_args()
     out = args.out or args.folder / "report.html"
-    write_report(args.folder, out)
+    try:
+        write_report(args.folder, out)
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        parser.error(str(error))
     print(f"report: {out.resolve()}")
 
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes a virtual environment with the plugin and what its tests need.
-# Usage: scripts/set_up.sh PYTHON FOLDER
+# Makes a virtual environment with the plugin and what its tests need, and with RAY the
+# launcher of Ray.
+# Usage: scripts/set_up.sh PYTHON FOLDER [RAY]
 #
 # PyTorch comes first: on a machine without an NVIDIA GPU its CPU build, if pip is
 # configured to find one (on Linux the default index has only the CUDA build, several
@@ -8,7 +9,7 @@
 set -eu
 
 python=${1:-}
-folder=${2:?usage: scripts/set_up.sh PYTHON FOLDER}
+folder=${2:?usage: scripts/set_up.sh PYTHON FOLDER [RAY]}
 if [ -z "$python" ]; then
     echo "no Python 3.10, 3.11 or 3.12 found: install one, or name it as PYTHON=..." >&2
     exit 1
@@ -31,4 +32,12 @@ if [ "$("$folder/bin/python" -c 'import sys; print(sys.version_info[:2])')" != "
     constraints="$folder/constraints.txt"
     echo "torch==$torch" >"$constraints"
 fi
-$pip --constraint "$constraints" --editable '.[test]'
+extras=test
+if [ -n "${3:-}" ]; then
+    # Ray's launcher needs older versions of these, and so others of their users.
+    grep -vE '^(cloudpickle|joblib|protobuf|python-dateutil|urllib3)==' "$constraints" \
+        >"$folder/ray.txt"
+    constraints="$folder/ray.txt"
+    extras=test,ray
+fi
+$pip --constraint "$constraints" --editable ".[$extras]"

@@ -134,11 +134,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--dry-run", action="store_true", help="print the plan and how long it takes"
     )
     args = parser.parse_intermixed_args(arguments)
-    if args.processes is None and args.launcher in ("local", *ON_THIS_MACHINE):
+    on_this_machine = args.launcher in ("local", *ON_THIS_MACHINE)
+    if args.processes is None and on_this_machine:
         args.processes = 1
     if args.threads is None:
-        cores = os.cpu_count() or 1
-        args.threads = max(1, cores // max(1, args.processes or cores))
+        cores = (os.cpu_count() or 1) if on_this_machine else 1
+        args.threads = max(1, cores // max(1, args.processes or 1))
     args.results = args.results.absolute()
     return args
 
@@ -199,7 +200,7 @@ def _run(
         display.close()
         left = [folder for folder in to_do if not folder.is_finished]
         print(f"Interrupted: {len(left)} runs are left. Start again to go on.")
-        if args.launcher in ("submitit_slurm", "ray"):
+        if args.launcher not in ("local", *ON_THIS_MACHINE):
             print("Jobs of a cluster go on by themselves, unless you cancel them.")
         return 130
     display.close()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from remix_plugin.suites.estimate import Rates, duration
+from remix_plugin.suites.estimate import Rates, duration, first_guess
 from remix_plugin.suites.folders import RunFolder, State
 from remix_plugin.suites.progress import Progress
 
@@ -71,10 +71,17 @@ def print_plan(folders: Sequence[RunFolder], rates: Rates, processes: int) -> No
     if not to_do:
         return
     total = rates.total(((run, 0) for run in to_do), processes)
+    guess = first_guess(to_do, processes)
     if total is not None:
         print(
             f"estimate: {duration(total)} with {processes} at a time, by the "
             f"{rates.n_runs} finished runs in the results folder"
+        )
+    elif guess is not None:
+        print(
+            f"estimate: roughly {duration(guess)} with {processes} at a time, by what "
+            "such runs took on one core each of another machine: none has finished in "
+            "the results folder"
         )
     else:
         print("estimate: none before a run of known length has finished there")

@@ -73,6 +73,11 @@ def load(checkpoint: Path, best: bool, folder: str) -> Experiment:
         "create_json": False,
         "evaluation_episodes": 1,
         "save_folder": folder,
+        # Wherever it was trained
+        "sampling_device": "cpu",
+        "train_device": "cpu",
+        "buffer_device": "cpu",
+        "restore_map_location": "cpu",
     }
     experiment = Experiment.reload_from_file(str(checkpoint.resolve()), settings)
     if not experiment.task.has_render(experiment.test_env):

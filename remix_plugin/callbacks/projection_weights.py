@@ -13,6 +13,7 @@ from torch import Tensor
 
 from remix_plugin.callbacks.attaching import is_last_iteration, keeps_results
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
+from remix_plugin.weighting.base import Weighting
 
 STATE_KEY = "projection_weights"
 WEIGHTS_FILE = "projection_weights.csv"
@@ -50,8 +51,8 @@ class ProjectionWeights(Callback):
     evaluation interval, with ``group``, the ``frames`` that were collected at its end,
     a column per bin, named after its centre, and ``beyond``. A row adds up to the
     transitions that were sampled in its interval, padding left out. Bins are a 50th of
-    the weighting's ``w_max`` wide, the first and the last centred at 0 and ``w_max``;
-    cells of bins that only other groups have are empty.
+    the weighting's ``w_max`` wide (1 if it has none), the first and the last centred at
+    0 and ``w_max``; cells of bins that only other groups have are empty.
 
     Counts stay on the device until a row is complete: an update causes no
     synchronisation with the host. Both are kept in checkpoints.
@@ -71,7 +72,7 @@ class ProjectionWeights(Callback):
         valid = batch.get(loss.tensor_keys.valid, None)
         if valid is None:
             valid = torch.ones_like(weight, dtype=torch.bool)
-        counts = count_weights(weight, valid, loss.weighting.w_max)
+        counts = count_weights(weight, valid, _largest(loss))
         self._counts[group] = self._counts.get(group, 0) + counts
 
     def on_train_end(self, training_td: TensorDictBase, group: str) -> None:
@@ -81,8 +82,8 @@ class ProjectionWeights(Callback):
         if group not in self._counts or not (complete or is_last_iteration(experiment)):
             return
         counts = self._counts.pop(group).tolist()
-        largest = experiment.losses[group].weighting.w_max
-        names = [*(f"{center:g}" for center in bin_centers(largest)), "beyond"]
+        centers = bin_centers(_largest(experiment.losses[group]))
+        names = [*(f"{center:g}" for center in centers), "beyond"]
         row: dict[str, Any] = {"group": group, "frames": experiment.total_frames}
         row |= zip(names, counts, strict=True)
         self._rows.append(row)
@@ -116,3 +117,8 @@ class ProjectionWeights(Callback):
             writer.writeheader()
             writer.writerows(self._rows)
         os.replace(part, path)
+
+
+def _largest(loss: WeightedProjectionLoss) -> float:
+    """Where bins end: any module that writes weights may be a loss's weighting."""
+    return getattr(loss.weighting, "w_max", Weighting.w_max)

@@ -45,8 +45,11 @@ def seeds(panels: Panels, drawn: str = "curve") -> str:
     words = f"{usual} seed{'s' * (usual != 1)} per {drawn}"
     if others:
         words += f", except {', '.join(others)}"
-    if 1 in everything and drawn == "curve":
-        words += "; a curve of one seed has no band"
+    if drawn == "curve":
+        if 1 in everything:
+            words += "; a curve of one seed has no band"
+        if {2, 3} & set(everything):
+            words += "; a band of two or three seeds is their range"
     return f"{words}."
 
 
@@ -60,4 +63,7 @@ def _commits(runs: Sequence[RunResult]) -> str:
     commits = sorted({commit_of(run) for run in runs})
     if len(commits) == 1:
         return f"commit {commits[0]}"
-    return f"{len(commits)} commits"
+    hashes = {commit.split(",")[0] for commit in commits}
+    words = f"{len(hashes)} commits" if len(hashes) > 1 else f"commit {commits[0][:10]}"
+    changed = any("," in commit for commit in commits)
+    return f"{words}, some with changes" if changed else words

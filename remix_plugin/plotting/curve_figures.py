@@ -215,5 +215,5 @@ def _draw_panel(
 def _range(curves: Mapping[str, Mapping[str, MeanCurve]]) -> tuple[float, float]:
     """Lowest and highest of all that is drawn."""
     each = [curve for own in curves.values() for curve in own.values()]
-    lines = [line for c in each for line in (c.mean, c.low, c.high)]
-    return float(np.nanmin(lines)), float(np.nanmax(lines))
+    drawn = np.concatenate([line for c in each for line in (c.mean, c.low, c.high)])
+    return float(np.nanmin(drawn)), float(np.nanmax(drawn))

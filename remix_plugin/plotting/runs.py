@@ -106,10 +106,11 @@ def check_comparable(runs: Sequence[RunResult]) -> None:
 
     Raises:
         ValueError: if a run is of another block or task, is there twice, has no
-            evaluation, or was evaluated at other frames than the others, as one with
-            another budget is.
+            evaluation, was evaluated at other frames than the others, as one with
+            another budget is, or had other overrides than another seed of its label.
     """
     seen: set[str] = set()
+    seeds: dict[str, RunResult] = {}
     for run in runs:
         if run.name in seen:
             raise ValueError(f"There are two runs {run.name}: give one of them.")
@@ -128,10 +129,23 @@ def check_comparable(runs: Sequence[RunResult]) -> None:
                 f"{_words(first.frames)} and {_words(run.frames)}: runs of one block "
                 "and task must have the same budget and evaluation interval."
             )
+        other = seeds.setdefault(run.label, run)
+        if settings_of(run) != settings_of(other):
+            raise ValueError(
+                f"{other.name} and {run.name} had different overrides, "
+                f"{' '.join(settings_of(other))} and {' '.join(settings_of(run))}: "
+                "seeds of one label must have the same."
+            )
 
 
 def _words(frames: tuple[int, ...]) -> str:
     return f"{len(frames)} times from {frames[0]:,} to {frames[-1]:,}"
+
+
+def settings_of(run: RunResult) -> list[str]:
+    """Its overrides, but for the seed."""
+    overrides = run.record.get("overrides", ())
+    return [one for one in overrides if not one.startswith("seed=")]
 
 
 def schedule_of(run: RunResult) -> str:

@@ -47,7 +47,7 @@ STYLES = {
     "remix": Style(VERMILLION, "o", "-"),
     "owqmix": Style(BLUE, "s", "-"),
     "cwqmix": Style(SKY, "^", "--"),
-    "qplex": Style(GREEN, "D", "-"),
+    "qplex": Style(GREEN, "D", "-."),
     "qatten": Style(PURPLE, "v", "--"),
     "qtran": Style(ORANGE, "P", "-."),
     "tunedqmix": Style(BLACK, "s", "--", filled=False),

@@ -61,7 +61,7 @@ def write_report(folder: Path, path: Path) -> None:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.from_string(template).render(
-        title=f"Results in {folder.name}",
+        title=f"Results in {folder.resolve().name}",
         summary=_summary(results),
         unfinished=unfinished,
         figures=[_embed(figure) for figure in draw_figures(results)],

@@ -14,7 +14,7 @@ from remix_plugin.results.run_result import RunResult, WeightCounts
 
 
 def write_archive(path: Path, results: Sequence[RunResult]) -> None:
-    """Write results; the same results always give the same bytes.
+    """Write results; the same ones give the same bytes, with one version of Python.
 
     Args:
         path (Path): the file, ``.json.gz``; replaced whole or not at all.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from remix_plugin.suites.overrides import frames_of
 from remix_plugin.suites.plan import Run
 from remix_plugin.suites.record import RECORD, read_record
+
+# What runs took on two cores of an AMD EPYC, one each: frames per second of a typical
+# algorithm (docs/RESULTS.md and, of SMAX, the README), and seconds to start
+FRAMES_PER_SECOND = {"predator_prey": 1_400, "smax": 700}
+START_SECONDS = 10
 
 
 class Rates:
@@ -65,6 +70,20 @@ class Rates:
             total += seconds
             longest = max(longest, seconds)
         return max(total / processes, longest)
+
+
+def first_guess(runs: Sequence[Run], processes: int) -> float | None:
+    """Seconds for runs from their start, by what such runs took on another machine.
+
+    None if it is not known of an environment, or a run leaves its frames to a config.
+    """
+    seconds = []
+    for run in runs:
+        rate = FRAMES_PER_SECOND.get(run.task.split("/")[0])
+        if rate is None or run.frames is None:
+            return None
+        seconds.append(START_SECONDS + run.frames / rate)
+    return max(sum(seconds) / processes, *seconds)
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -91,14 +92,18 @@ class RunFolder:
         return State.CUT_OFF if self.path.exists() else State.TO_DO
 
     def frames(self) -> int | None:
-        """Frames so far, by BenchMARL's csv logger; None where that tells nothing."""
-        for path in self.path.glob(FRAMES_FILES):
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - 200))
-                # The last line may be half written.
-                lines = file.read().split(b"\n")[:-1]
-            if lines:
-                return int(float(lines[-1].split(b",")[-1]))
+        """Frames so far, by BenchMARL's csv logger; None where that tells nothing.
+
+        Another process may be removing the folder at this moment.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            for path in self.path.glob(FRAMES_FILES):
+                with path.open("rb") as file:
+                    file.seek(max(0, path.stat().st_size - 200))
+                    # The last line may be half written.
+                    lines = file.read().split(b"\n")[:-1]
+                if lines:
+                    return int(float(lines[-1].split(b",")[-1]))
         return None
 
     def renew(self) -> None:

@@ -8,6 +8,7 @@ nor on what its worker has run before.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -100,7 +101,8 @@ def prepare_launch(
         command (sequence of str): what runs one, given its overrides and its folder.
     """
     launches = folders[0].results / OWN_FOLDER / "launches"
-    folder = launches / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{launcher}"
+    now = time.strftime("%Y-%m-%d_%H-%M-%S")
+    folder = launches / f"{now}_{os.getpid()}_{launcher}"
     folder.mkdir(parents=True)
     lock = folder / "launcher"
     plan = {
@@ -122,7 +124,7 @@ def prepare_launch(
             f"hydra/launcher={launcher}",
             f"hydra.sweep.dir={quoted(folder)}",
             "hydra.job.name=suite",
-            *_launcher_options(launcher, processes, options),
+            *_launcher_options(launcher, processes, threads, options),
             *options,
             f"+plan={quoted(folder / PLAN)}",
             f"+number={numbers}",
@@ -140,12 +142,13 @@ def read_job(plan: Path, number: int) -> tuple[RunFolder, dict[str, Any]]:
 
 
 def _launcher_options(
-    launcher: str, processes: int | None, options: Sequence[str]
+    launcher: str, processes: int | None, threads: int, options: Sequence[str]
 ) -> list[str]:
-    """How each launcher is told how many runs may run at a time, and how long."""
+    """How each launcher is told how many runs may run at a time, how wide and long."""
     own = []
     if launcher.startswith("submitit"):
         own.append(f"hydra.launcher.timeout_min={MINUTES}")
+        own.append(f"hydra.launcher.cpus_per_task={threads}")
     if launcher == "ray" and not any("ray.init.address" in o for o in options):
         # A Ray of this machine's own. A run counts as one of its processors.
         own.append("+hydra.launcher.ray.init.include_dashboard=false")

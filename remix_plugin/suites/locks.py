@@ -19,6 +19,9 @@ def acquire(path: Path) -> int | None:
 
     Returns:
         int or None: the file descriptor, None if another holds the lock.
+
+    Raises:
+        OSError: if the file system knows no locks, as some of clusters.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -27,6 +30,13 @@ def acquire(path: Path) -> int | None:
     except BlockingIOError:
         os.close(lock)
         return None
+    except OSError as error:
+        os.close(lock)
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: the results folder must be on a file system with locks",
+            str(path),
+        ) from error
     return lock
 
 

@@ -9,10 +9,8 @@ from typing import Any
 import yaml
 
 from remix_plugin.configs import config_path
+from remix_plugin.suites.content import check_suite, refuse_choices
 from remix_plugin.suites.overrides import frames_of
-
-SUITE_FIELDS = {"title", "overrides", "blocks"}
-BLOCK_FIELDS = {"algorithms", "tasks", "seeds", "overrides"}
 
 
 @dataclass(frozen=True)
@@ -77,20 +75,21 @@ def read_suite(path_or_name: str, extra: tuple[str, ...] = ()) -> Suite:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if a field is missing, unknown, empty or not of its kind, or a run
-            occurs twice.
+        ValueError: if it is no YAML, a field is missing, unknown, empty or not of its
+            kind, a run occurs twice, or ``extra`` chooses what blocks choose.
     """
     is_path = path_or_name.endswith((".yaml", ".yml"))
     path = Path(path_or_name) if is_path else config_path("suites", path_or_name)
-    content = yaml.safe_load(path.read_text())
-    _check_fields(str(path), content, SUITE_FIELDS)
-    if not isinstance(content["blocks"], dict) or not content["blocks"]:
-        raise ValueError(f"{path}: blocks must map names to blocks, one at least.")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    check_suite(str(path), content)
+    refuse_choices(f"overrides added to {path}", extra)
     runs: list[Run] = []
     for name, block in content["blocks"].items():
-        _check_fields(f"{path}, block {name!r}", block, BLOCK_FIELDS)
         before = (*content["overrides"], *block["overrides"])
-        runs += _block_runs(str(name), block, before, extra)
+        runs += _block_runs(name, block, before, extra)
     names = [run.name for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -116,17 +115,3 @@ def _block_runs(
         for task in block["tasks"]
         for label, overrides in algorithms.items()
     ]
-
-
-def _check_fields(where: str, content: Any, fields: set[str]) -> None:
-    """Refuse what lacks a field, has another, or one of the wrong kind."""
-    known = ", ".join(sorted(fields))
-    if not isinstance(content, dict) or set(content) != fields:
-        given = ", ".join(sorted(map(str, content))) if content else "nothing"
-        raise ValueError(f"{where} has {given}: it must have {known}.")
-    for field in fields - {"title", "blocks", "algorithms"}:
-        if not isinstance(content[field], list):
-            raise ValueError(f"{where}: {field} must be a list.")
-    for field in fields & {"algorithms", "tasks", "seeds"}:
-        if not content[field]:
-            raise ValueError(f"{where}: {field} must not be empty.")

@@ -38,7 +38,8 @@ class Progress:
         ended = []
         self._running = {}
         for folder, before in list(self._open.items()):
-            is_begun = folder.started != before
+            # None while the folder is made anew, with the last attempt's files in it.
+            is_begun = folder.started not in (None, before)
             if folder.is_finished:
                 self.finished.append(folder)
                 self._rates.add(folder.path)

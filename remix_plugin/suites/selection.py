@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
+from benchmarl.hydra_config import load_algorithm_config_from_hydra
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from remix_plugin.suites.plan import Run, Suite
@@ -59,7 +61,7 @@ def check_overrides(runs: Iterable[Run]) -> None:
 
     Raises:
         ValueError: if a run cannot be composed, with Hydra's own words, or would
-            leave no results.
+            leave no results in its folder.
     """
     with initialize_config_module("benchmarl.conf", version_base=None):
         for run in _covering(list(runs)):
@@ -71,13 +73,40 @@ def check_overrides(runs: Iterable[Run]) -> None:
                     f"{run.name} cannot be run: {error}{cause} Its overrides are "
                     f"{' '.join(run.overrides)}."
                 ) from error
-            for name in ("evaluation", "create_json"):
-                value = config.experiment[name]
-                if not value:
-                    raise ValueError(
-                        f"{run.name} has experiment.{name}={value!r}: it must be True, "
-                        "a suite's results are the evaluations in BenchMARL's json."
-                    )
+            _check_experiment(run, config.experiment)
+            algorithm = load_algorithm_config_from_hydra(config.algorithm)
+            _check_batches(run, config.experiment, algorithm.on_policy())
+
+
+def _check_experiment(run: Run, experiment: DictConfig) -> None:
+    """Refuse what would leave no results in the folder of a run."""
+    for name in ("evaluation", "create_json"):
+        value = experiment[name]
+        if not value:
+            raise ValueError(
+                f"{run.name} has experiment.{name}={value!r}: it must be True, a "
+                "suite's results are the evaluations in BenchMARL's json."
+            )
+    for name in ("save_folder", "restore_file"):
+        value = experiment[name]
+        if value is not None:
+            raise ValueError(
+                f"{run.name} has experiment.{name}={value!r}: it must be null, a run "
+                "of a suite begins anew, in a folder of its own."
+            )
+
+
+def _check_batches(run: Run, experiment: DictConfig, on_policy: bool) -> None:
+    """Refuse batches that the collector would round up: evaluations would be missed."""
+    kind = "on_policy" if on_policy else "off_policy"
+    names = f"{kind}_collected_frames_per_batch", f"{kind}_n_envs_per_worker"
+    frames, n_envs = (experiment[name] for name in names)
+    if frames % n_envs:
+        raise ValueError(
+            f"{run.name} has experiment.{names[0]}={frames}: it must be a multiple of "
+            f"experiment.{names[1]}={n_envs}, or more is collected than BenchMARL "
+            "counts with, and evaluations are missed."
+        )
 
 
 def _covering(runs: Sequence[Run]) -> list[Run]:

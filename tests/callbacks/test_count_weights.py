@@ -229,6 +229,15 @@ def test_groups_have_bins_of_their_own(tmp_path: Path) -> None:
         assert sorted(map(float, names)) == pytest.approx(bin_centers(largest))
 
 
+def test_weights_of_a_plain_module_have_bins_up_to_one(tmp_path: Path) -> None:
+    callback = in_experiment(tmp_path, agents=2.0)
+    # As a loss takes it: no Weighting, so without w_max.
+    callback.experiment.losses["agents"].weighting = torch.nn.Identity()
+    iterate(callback, 16, agents=[0.5, 1.0, 1.5])
+    row = {"group": "agents", "frames": "16", "0.5": "1", "1": "1", "beyond": "1"}
+    assert rows(tmp_path) == [row]
+
+
 def test_file_is_replaced_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,8 @@ def test_one_legend_outside_of_the_panels_names_all_curves() -> None:
 def test_caption_counts_seeds_frames_and_episodes() -> None:
     caption = only(draw_figures(hunts(), ["figure_1"])).caption
     assert caption.endswith(
-        "3 seeds per curve, except OW-QMIX: 2. 300 frames; 2 greedy episodes per "
+        "3 seeds per curve, except OW-QMIX: 2; a band of two or three seeds is their "
+        "range. 300 frames; 2 greedy episodes per "
         "evaluation; exploration falls over 50,000 frames; commit 0123456789."
     )
     one = a_run(task="predator_prey/punish_0")
@@ -102,10 +103,45 @@ def test_caption_counts_seeds_frames_and_episodes() -> None:
     assert caption.endswith("2 commits.")
 
 
+def test_caption_counts_commits_and_says_whether_they_were_changed() -> None:
+    def said(*commits: str) -> str:
+        runs = [a_run(seed=i, commit=one) for i, one in enumerate(commits)]
+        return only(draw_figures(runs, ["figure_1"])).caption.rpartition("; ")[2]
+
+    changed = "aaaabbbbccccdddd, with changes"
+    assert said(changed) == "commit aaaabbbbcc, with changes."
+    assert said("aaaabbbbccccdddd", changed) == "commit aaaabbbbcc, some with changes."
+    assert said("aaaabbbbccccdddd", "eeee") == "2 commits."
+    assert said("eeee", changed) == "2 commits, some with changes."
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3, 4])
+def test_caption_says_what_bands_of_few_seeds_are(n_seeds: int) -> None:
+    scores = [(seed, seed**2, seed**3) for seed in range(1, n_seeds + 1)]
+    runs = [a_run(seed=seed, scores=one) for seed, one in enumerate(scores)]
+    drawn = only(draw_figures(runs, ["figure_1"]))
+    is_range = "; a band of two or three seeds is their range." in drawn.caption
+    assert is_range == (n_seeds < 4)
+    (band,) = drawn.figure.axes[0].collections
+    last = [y for x, y in band.get_paths()[0].vertices if x == 300]
+    assert ({min(last), max(last)} == {1, n_seeds**3}) == is_range
+
+
+def test_panels_may_have_other_budgets() -> None:
+    longer = a_run(
+        frames=(1, 2, 3, 4), scores=(0, 50, -20, 5), task="predator_prey/punish_0"
+    )
+    drawn = only(draw_figures([a_run(), longer], ["figure_1"]))
+    assert lines(panels(drawn.figure)["punishment 0"])["remix"] == [0, 50, -20, 5]
+    # The axis is that of both.
+    assert "Below 0 the axis is logarithmic." in drawn.caption
+
+
 def test_caption_begins_with_the_usual_number_of_seeds() -> None:
     runs = [a_run(), a_run("qmix"), *(a_run("vdn", seed) for seed in range(3))]
     caption = only(draw_figures(runs, ["figure_1"])).caption
     assert "1 seed per curve, except VDN (BenchMARL): 3; a curve" in caption
+    assert "has no band; a band of two or three seeds is their range. " in caption
 
 
 def test_equal_curves_have_their_markers_at_different_frames() -> None:

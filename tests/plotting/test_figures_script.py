@@ -55,9 +55,21 @@ def test_nothing_to_draw_is_an_error(
 ) -> None:
     with pytest.raises(SystemExit):
         run_script("figures.py", tmp_path)
-    assert f"no run has ended in {tmp_path}" in capsys.readouterr().err
+    assert f"no run has ended well in {tmp_path}" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run_script("figures.py", tmp_path, "--only", "figure_9")
     assert "invalid choice: 'figure_9'" in capsys.readouterr().err
-    with pytest.raises(FileNotFoundError, match="no results folder"):
+    with pytest.raises(SystemExit):
         run_script("figures.py", tmp_path / "absent")
+    assert "error: There is no results folder" in capsys.readouterr().err
+
+
+def test_runs_that_cannot_be_compared_are_named_before_anything_is_written(
+    tmp_path: Path, run_script: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = a_run(seed=1, overrides=["task=predator_prey/punish_2", "seed=1", "lr=1"])
+    write_folder(tmp_path / "results", [a_run(), other])
+    with pytest.raises(SystemExit):
+        run_script("figures.py", tmp_path / "results", "--out", tmp_path / "out")
+    assert "remix/seed_1 had different overrides" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

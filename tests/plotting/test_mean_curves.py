@@ -60,7 +60,8 @@ def test_runs_of_other_budgets_are_refused() -> None:
     with pytest.raises(ValueError, match="different frames"):
         panels_of([a_run("qmix"), a_run(frames=(100, 200, 301))])
     # Other tasks and blocks may have other budgets.
-    panels_of([a_run(), a_run(frames=(1, 2, 3), task="predator_prey/punish_0")])
+    other = a_run(frames=(1, 2), scores=(3, 4), task="predator_prey/punish_0")
+    assert len(panels_of([a_run(), other])) == 2
 
 
 def test_runs_that_are_there_twice_or_not_evaluated_are_refused() -> None:
@@ -71,6 +72,18 @@ def test_runs_that_are_there_twice_or_not_evaluated_are_refused() -> None:
     for other in (a_run(block="late"), a_run(task="predator_prey/punish_0")):
         with pytest.raises(ValueError, match="are not of the same block and task"):
             check_comparable([a_run(), other])
+
+
+def test_seeds_of_other_settings_are_refused() -> None:
+    other = a_run(seed=1, overrides=["task=predator_prey/punish_2", "seed=1", "lr=1"])
+    message = (
+        r"remix/seed_0 and .*remix/seed_1 had different overrides, \S*=50_000 task=\S+ "
+        r"and task=\S+ lr=1: seeds of one label must have the same"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_comparable([a_run(), other])
+    # What algorithms differ in is their label's affair.
+    check_comparable([a_run("qmix"), other])
 
 
 def test_panels_are_tasks_in_the_papers_order() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 import pytest
 import yaml
 from matplotlib.colors import to_rgb
@@ -17,13 +18,15 @@ TERMS = [label for label in STYLES if label.startswith("remix_no_")]
 WEIGHTS = [label for label in STYLES if label.startswith("remix_w_min_")]
 
 
+def linear(color: str) -> np.ndarray:
+    """Linear red, green and blue of a colour in sRGB."""
+    srgb = np.array(to_rgb(color))
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
 def luminance(color: str) -> float:
     """As a grey printer has it, 0 is black."""
-    red, green, blue = (
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-        for c in to_rgb(color)
-    )
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return float(linear(color) @ [0.2126, 0.7152, 0.0722])
 
 
 def test_known_labels_have_markers_of_their_own_and_names() -> None:
@@ -42,12 +45,64 @@ def test_what_the_papers_suites_run_has_a_style(number: int) -> None:
     assert labels <= set(STYLES)
 
 
-def test_lines_within_a_figure_differ_in_colour_and_line_or_grey() -> None:
-    for labels in (COMPARED, ["remix", *TERMS], ["remix", *WEIGHTS]):
-        for first, second in combinations([STYLES[label] for label in labels], 2):
-            assert (first.color, first.line) != (second.color, second.line)
-    greys = [luminance(style.color) for style in STYLES.values()]
-    assert max(greys) < 0.45  # legible on white paper
+# How those see linear red, green and blue who lack one kind of cone: Machado, Oliveira
+# and Fernandes (2009), severity 1
+COLOUR_BLIND = {
+    "nobody": np.eye(3),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+    "tritanopia": np.array(
+        [
+            [1.255528, -0.076749, -0.178779],
+            [-0.078411, 0.930809, 0.147602],
+            [0.004733, 0.691367, 0.303900],
+        ]
+    ),
+}
+TO_XYZ = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
+
+
+def lab(color: str, seen: np.ndarray) -> np.ndarray:
+    """CIELAB coordinates of a colour, as somebody sees it."""
+    xyz = TO_XYZ @ np.clip(seen @ linear(color), 0, 1)
+    x, y, z = np.cbrt(np.maximum(xyz / TO_XYZ.sum(1), 0.008856))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("who", COLOUR_BLIND)
+@pytest.mark.parametrize(
+    "labels", [COMPARED, ["remix", *TERMS], ["remix", *WEIGHTS]], ids=len
+)
+def test_lines_within_a_figure_differ_in_colour_or_line(
+    labels: list[str], who: str
+) -> None:
+    for first, second in combinations([STYLES[label] for label in labels], 2):
+        if first.line == second.line:
+            colors = [lab(style.color, COLOUR_BLIND[who]) for style in (first, second)]
+            # Colours that are 10 apart are told from each other at a glance.
+            assert np.linalg.norm(colors[0] - colors[1]) > 10, (first, second)
+
+
+def test_lines_are_legible_on_white_paper() -> None:
+    assert max(luminance(style.color) for style in STYLES.values()) < 0.45
 
 
 def test_styles_do_not_depend_on_what_else_is_there() -> None:

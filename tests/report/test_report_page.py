@@ -15,6 +15,17 @@ from remix_plugin.report.page import write_report
 
 ROOT = Path(__file__).parents[2]
 RUNS = "Runs that have ended well. "
+PICTURES = [
+    "figure_1_anneal_50k",
+    "figure_2",
+    "figure_3_anneal_50k",
+    "figure_4_anneal_50k",
+    "figure_5_anneal_50k",
+    "final_predator_prey_anneal_50k",
+    "final_battles",
+    "profile_predator_prey_anneal_50k",
+    "profile_battles",
+]
 
 
 class Page(HTMLParser):
@@ -63,10 +74,20 @@ def page(report: Path) -> Page:
 def test_page_has_every_figure_and_part(page: Page) -> None:
     assert page.headings[0] == "Results in made <up>"
     said = " ".join(page.headings)
-    for part in ("Returns on Predator-Prey", "Projection weights", "smallest", "terms"):
+    for part in (
+        "Returns on Predator-Prey",
+        "Win rates",
+        "Projection weights",
+        "smallest",
+        "terms",
+        "Scores at the end",
+        "Share of runs above",
+    ):
         assert part in said
+    links = [r.removeprefix("#") for r in page.references if r.startswith("#")]
+    assert links == ["unfinished", *PICTURES, "tables", "settings", "runs"]
     pictures = [r for r in page.references if r.startswith("data:image/svg+xml")]
-    assert len(pictures) >= 5
+    assert len(set(pictures)) == len(pictures) == len(PICTURES)
 
 
 def test_page_needs_no_other_file_and_no_network(report: Path, page: Page) -> None:
@@ -145,6 +166,15 @@ def test_nothing_but_failed_runs_is_reported_too(tmp_path: Path) -> None:
     assert "Traceback" in (tmp_path / "page.html").read_text()
 
 
+def test_folder_that_is_given_as_a_dot_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "own", "remix", 0)
+    monkeypatch.chdir(tmp_path / "own")
+    write_report(Path("."), Path("report.html"))
+    assert "<h1>Results in own</h1>" in Path("report.html").read_text()
+
+
 def test_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to report"):
         write_report(tmp_path, tmp_path / "page.html")
@@ -176,3 +206,14 @@ def test_script_writes_beside_the_results(
 ) -> None:
     said = run_script("report.py", results_folder)
     assert said == f"report: {(results_folder / 'report.html').resolve()}\n"
+
+
+def test_script_says_what_is_wrong_with_results(
+    tmp_path: Path, run_script: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run_script("report.py", tmp_path / "absent")
+    assert "error: There is no results folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run_script("report.py", tmp_path)
+    assert f"error: No run was begun in {tmp_path}" in capsys.readouterr().err

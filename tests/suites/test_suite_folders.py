@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 import yaml
 from tiny_suites import folders_of, write_suite
 
-from remix_plugin.suites.estimate import Rates, duration
+from remix_plugin.suites.estimate import Rates, duration, first_guess
 from remix_plugin.suites.folders import RunFolder, State, refuse_other_runs
 from remix_plugin.suites.locks import acquire, is_held
 from remix_plugin.suites.progress import Progress
@@ -54,6 +57,17 @@ def test_states(folders: list[RunFolder]) -> None:
     finish(folder)
     assert folder.state() is State.FINISHED
     assert not folder.is_failed
+
+
+def test_file_systems_without_locks_are_told_of(
+    folders: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(OSError, match="No locks available: the results folder must"):
+        acquire(folders[0].lock)
 
 
 def test_locks_are_of_one_holder_until_closed(folders: list[RunFolder]) -> None:
@@ -136,6 +150,15 @@ def test_rates_are_those_of_the_same_label_or_else_of_all(
     assert rates.seconds(unknown.run) is None
 
 
+def test_first_guess_counts_start_and_frames(folders: list[RunFolder]) -> None:
+    # 100 frames each, at 1,400 a second, after 10 seconds
+    run = folders[0].run
+    assert first_guess([run] * 4, 2) == pytest.approx(2 * (10 + 100 / 1400))
+    assert first_guess([run], 2) == pytest.approx(10 + 100 / 1400)
+    assert first_guess([run, replace(run, task="smac/3m")], 1) is None
+    assert first_guess([run, replace(run, overrides=())], 1) is None
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 s"), (89, "89 s"), (90, "2 min"), (3900, "1 h 05 min")],
@@ -167,6 +190,38 @@ def test_progress_follows_runs_from_begin_to_end(folders: list[RunFolder]) -> No
     assert progress.update() == []
     # Now by remix, the label of the last run.
     assert progress.line() == "2/3 runs, 1 failed | 40 s left"
+
+
+def test_progress_waits_while_a_folder_is_made_anew(folders: list[RunFolder]) -> None:
+    folder = folders[0]
+    folder.renew()
+    folder.mark_failed(1)
+    progress = Progress([folder], Rates(folder.results), processes=1)
+    # Another process removes what the last attempt has left, file by file.
+    (folder.path / "started.txt").unlink()
+    assert progress.update() == []
+    assert progress.line() == "0/1 runs"
+    folder.renew()
+    assert progress.update() == []
+    folder.mark_failed(1)
+    assert progress.update() == [folder]
+
+
+def test_frames_of_a_folder_that_vanishes_are_unknown(
+    folders: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders[0].renew()
+    write_frames(folders[0], "0,90\n")
+    glob = Path.glob
+
+    def and_remove(path: Path, pattern: str) -> list[Path]:
+        found = list(glob(path, pattern))
+        shutil.rmtree(folders[0].path)
+        return found
+
+    assert folders[0].frames() == 90
+    monkeypatch.setattr(Path, "glob", and_remove)
+    assert folders[0].frames() is None
 
 
 def test_progress_before_anything_has_finished(folders: list[RunFolder]) -> None:

@@ -107,6 +107,8 @@ def test_slurm_gets_all_runs_with_its_options(
 ) -> None:
     log = install_fake_slurm(tmp_path / "slurm")
     monkeypatch.setenv("PATH", f"{log.parent}:{os.environ['PATH']}")
+    # This machine's cores say nothing of a cluster's.
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
     path = write_suite(tmp_path, seeds=[0])
     options = ("hydra.launcher.partition=fast", "hydra.launcher.timeout_min=30")
     where = ("--results", results, "--launcher", "submitit_slurm")
@@ -114,7 +116,8 @@ def test_slurm_gets_all_runs_with_its_options(
     found = records(folders_of(path, results))
     assert [record["threads"] for record in found.values()] == ["1", "1"]
     batch = log.read_text()
-    for line in ("partition=fast", "time=30", "array=0-1%2", "job-name=suite"):
+    lines = ("partition=fast", "time=30", "array=0-1%2", "job-name=suite")
+    for line in (*lines, "cpus-per-task=1"):
         assert f"#SBATCH --{line}\n" in batch
 
 
@@ -169,9 +172,18 @@ def test_failure_of_the_launcher_itself_is_told(
             "submitit_local",
             2,
             (),
-            ["hydra.launcher.timeout_min=1440", "hydra.sweeper.max_batch_size=2"],
+            [
+                "hydra.launcher.timeout_min=1440",
+                "hydra.launcher.cpus_per_task=2",
+                "hydra.sweeper.max_batch_size=2",
+            ],
         ),
-        ("submitit_slurm", None, (), ["hydra.launcher.timeout_min=1440"]),
+        (
+            "submitit_slurm",
+            None,
+            (),
+            ["hydra.launcher.timeout_min=1440", "hydra.launcher.cpus_per_task=2"],
+        ),
         (
             "ray",
             3,

@@ -9,7 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_suites import STAND_IN, folders_of, records, write_suite
+from tiny_suites import (
+    STAND_IN,
+    folders_of,
+    is_alive,
+    records,
+    wait_until,
+    write_suite,
+)
 
 from remix_plugin.suites.folders import RunFolder, State
 from remix_plugin.suites.local import run_locally
@@ -139,6 +146,21 @@ def test_interrupt_stops_runs_and_leaves_them_cut_off(
     assert time.monotonic() - begin < 20
     states = [folder.state() for folder in folders]
     assert states == [State.CUT_OFF] * 2 + [State.TO_DO] * 2
+
+
+def test_what_a_stopped_process_has_started_is_killed(tmp_path: Path) -> None:
+    child = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+    code = (
+        "import subprocess, sys, time; "
+        f"child = subprocess.Popen([sys.executable, '-S', '-c', {child!r}]); "
+        "time.sleep(0.3); print(child.pid, flush=True); time.sleep(60)"
+    )
+    log = tmp_path / "log.txt"
+    process = start([sys.executable, "-S", "-c", code], log)
+    wait_until(lambda: log.read_text().endswith("\n"))
+    stop(process)
+    assert process.returncode == -15
+    wait_until(lambda: not is_alive(int(log.read_text())), 5)
 
 
 def test_process_that_ignores_kindness_is_killed(

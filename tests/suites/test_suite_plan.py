@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,34 @@ def change(path: str, **fields: Any) -> None:
     [
         ({"seeds": None}, "block 'small' has .*: it must have .*seeds"),
         ({"sedes": [1]}, "block 'small' has .*sedes.*: it must have"),
-        ({"seeds": []}, "block 'small': seeds must not be empty"),
-        ({"algorithms": {}}, "block 'small': algorithms must not be empty"),
-        ({"tasks": "predator_prey/punish_2"}, "block 'small': tasks must be a list"),
+        ({"seeds": []}, r"block 'small': seeds is \[\]: it must have one"),
+        ({"algorithms": {}}, "block 'small': algorithms is {}: it must have one"),
+        ({"tasks": "a/b"}, "block 'small': tasks is 'a/b': it must be a list of text"),
         ({"seeds": [0, 0]}, "'small/.*/seed_0' is listed more than once"),
+        ({"seeds": ["0"]}, r"seeds is \['0'\]: it must be a list of whole numbers"),
+        ({"seeds": [True]}, r"seeds is \[True\]: it must be a list of whole numbers"),
+        ({"algorithms": "remix"}, "algorithms is 'remix': it must be a list of text"),
+        (
+            {"algorithms": {"remix": "algorithm=remix"}},
+            "'remix' of algorithms is 'algorithm=remix': it must be a list of text",
+        ),
+        (
+            {"overrides": [{"experiment.lr": 0.1}]},
+            r"overrides is \[{'experiment.lr': 0.1}\]: it must be a list of text",
+        ),
+        (
+            {"algorithms": ["paper/remix"]},
+            r"an algorithm is named 'paper/remix': .* NAME: \[algorithm=paper/remix\]",
+        ),
+        ({"algorithms": {"..": ["algorithm=remix"]}}, r"algorithm is named '\.\.'"),
+        (
+            {"overrides": ["seed=3"]},
+            "small': overrides: seed=3 is not allowed: a run's",
+        ),
+        (
+            {"algorithms": {"other": ["algorithm=remix", "task=x/y"]}},
+            "'other' of algorithms: task=x/y is not allowed",
+        ),
     ],
 )
 def test_bad_blocks_are_refused(
@@ -70,13 +95,34 @@ def test_bad_blocks_are_refused(
 def test_suites_without_blocks_or_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("title: nothing\noverrides: []\nblocks: {}\n")
-    with pytest.raises(ValueError, match="blocks must map names to blocks"):
+    with pytest.raises(
+        ValueError, match=r"blocks is \{\}: it must map names to blocks"
+    ):
         read_suite(str(path))
     path.write_text("")
-    with pytest.raises(ValueError, match="has nothing: it must have blocks"):
+    with pytest.raises(ValueError, match="has nothing: it must have title, overrides"):
+        read_suite(str(path))
+    path.write_text("title: nothing\noverrides: []\nblocks: {a/b: {}}\n")
+    with pytest.raises(ValueError, match="a block is named 'a/b': it must be text"):
+        read_suite(str(path))
+    path.write_text("title: nothing\noverrides: []\nblocks: {a: 3}\n")
+    with pytest.raises(ValueError, match="block 'a' has 3: it must have algorithms"):
+        read_suite(str(path))
+    path.write_text("title: [")
+    with pytest.raises(ValueError, match=r"empty.yaml is not YAML: (.|\n)*line 1"):
         read_suite(str(path))
     with pytest.raises(FileNotFoundError, match="figure_1"):
         read_suite("figure_0")
+
+
+@pytest.mark.parametrize("extra", ["algorithm=qmix", "+task=a/b", "seed=7"])
+def test_what_names_runs_cannot_be_overridden(tmp_path: Path, extra: str) -> None:
+    # Hydra takes the last: all runs would be of one algorithm, whatever their names.
+    path = write_suite(tmp_path)
+    with pytest.raises(ValueError, match=re.escape(f"{extra} is not allowed")):
+        read_suite(path, ("experiment.lr=0.1", extra))
+    # An option of the algorithm is none of them.
+    assert read_suite(path, ("algorithm.gamma=0.5",)).runs
 
 
 @pytest.mark.parametrize(
@@ -174,6 +220,32 @@ def test_runs_without_results_are_refused(tmp_path: Path, name: str) -> None:
     path = write_suite(tmp_path, f"experiment.{name}=False")
     with pytest.raises(ValueError, match=rf"seed_0 has experiment.{name}=False"):
         check_overrides(read_suite(path).runs)
+
+
+@pytest.mark.parametrize("name", ["save_folder", "restore_file"])
+def test_runs_that_write_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    path = write_suite(tmp_path, f"experiment.{name}=/data")
+    message = rf"seed_0 has experiment.{name}='/data': it must be null"
+    with pytest.raises(ValueError, match=message):
+        check_overrides(read_suite(path).runs)
+
+
+@pytest.mark.parametrize(("algorithm", "kind"), [("qmix", "off"), ("mappo", "on")])
+def test_batches_that_would_be_rounded_up_are_refused(
+    tmp_path: Path, algorithm: str, kind: str
+) -> None:
+    other = {"off": "on", "on": "off"}[kind]
+    frames = "policy_collected_frames_per_batch=2_010"
+    envs = "policy_n_envs_per_worker=40"
+
+    def check(which: str) -> None:
+        overrides = (f"experiment.{which}_{name}" for name in (frames, envs))
+        path = write_suite(tmp_path, *overrides, algorithms=[algorithm], name=which)
+        check_overrides(read_suite(path).runs)
+
+    check(other)
+    with pytest.raises(ValueError, match=rf"{kind}_{frames[:-5]}2010: .*_worker=40"):
+        check(kind)
 
 
 def test_misspelt_algorithm_after_others_is_named(tmp_path: Path) -> None:

@@ -35,8 +35,13 @@ def test_dry_run_prints_plan_and_estimate_and_starts_nothing(
     assert "tiny: Tiny runs, 4 runs" in output
     assert "to do     small/predator_prey-punish_2/remix/seed_0\n" in output
     assert "4 runs: 4 to do" in output
-    assert "estimate: none before a run of known length has finished" in output
+    # By runs elsewhere: 4 x (10 + 64 / 1,400) seconds for two processes
+    assert "estimate: roughly 20 s with 2 at a time, by what such runs took" in output
     assert not results.exists()
+    unknown = write_suite(tmp_path, name="unknown")
+    assert run_suite(unknown, "--results", results, "--dry-run") == 0
+    output = capsys.readouterr().out
+    assert "estimate: none before a run of known length has finished" in output
 
     folders = folders_of(path, results)
     assert run_suite(path, "--results", results, "--only", "*/remix/seed_0") == 0
@@ -129,6 +134,7 @@ def test_overrides_of_the_command_line_come_last(tmp_path: Path, results: Path) 
     [
         (["experiment.gama=0.5"], "cannot be run: .*gama"),
         (["--only", "nothing"], "No run matches nothing"),
+        (["algorithm=vdn"], "algorithm=vdn is not allowed: a run's algorithm"),
         (["--processes", "0"], "--processes 0 is not allowed: it must be >= 1"),
         (["--threads", "-1"], "--threads -1 is not allowed"),
         (["hydra.launcher.n_jobs=2"], "hydra.launcher.n_jobs=2 is for one of Hydra's"),

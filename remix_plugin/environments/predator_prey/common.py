@@ -33,8 +33,8 @@ class PredatorPreyClass(PluginTaskClass):
     def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:
         """Prey caught in each episode, and whether they were as many as can be.
 
-        A catch takes ``capture_size`` predators off the grid for good: with 8 of them
-        and 2 to a catch, 4 of the 8 prey.
+        A catch takes all predators that take part off the grid for good, and those are
+        ``capture_size`` at least: with 8 of them and 2 to a catch, 4 of the 8 prey.
         """
         options = self.options
         caught = ends.get(("next", "info", "prey_caught")).flatten()
