@@ -34,9 +34,8 @@ if [ "$("$folder/bin/python" -c 'import sys; print(sys.version_info[:2])')" != "
 fi
 extras=test
 if [ -n "${3:-}" ]; then
-    # Ray's launcher needs older versions of these, and so others of their users.
-    grep -vE '^(cloudpickle|joblib|protobuf|python-dateutil|urllib3)==' "$constraints" \
-        >"$folder/ray.txt"
+    # Ray's launcher needs older versions of these.
+    grep -vE '^(cloudpickle|joblib|python-dateutil)==' "$constraints" >"$folder/ray.txt"
     constraints="$folder/ray.txt"
     extras=test,ray
 fi

@@ -45,7 +45,8 @@ class EvaluationData(Callback):
     are empty: what BenchMARL writes there is the best single episode seen), have phase
     ``absolute`` in the csv, and their means are logged as ``absolute/<name>``. Source:
     Gorsane et al., "Towards a Standardised Performance Evaluation Protocol for
-    Cooperative MARL" (2022), section 4, where the factor is 10.
+    Cooperative MARL" (2022), section 4, where the factor is 10. BenchMARL's timers
+    count it to the last iteration.
 
     Our algorithms attach it to their experiment. BenchMARL's own take it as any
     callback; where they are given it by ``attach`` it starts with the next evaluation.

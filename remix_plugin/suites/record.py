@@ -28,7 +28,7 @@ def write_record(
     Args:
         folder (Path): the run's.
         overrides (sequence of str): what was run.
-        seconds (float): how long it took.
+        seconds (float): how long it took, imports left out.
         commit (str): of the plugin when it began, see :func:`current_commit`.
     """
     record = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_suites import TINY, folders_of, launcher_params, run_suite, write_suite
+from tiny_suites import LOCAL_MODES, TINY, folders_of, run_suite, write_suite
 
 from remix_plugin.suites.folders import RunFolder
 from remix_plugin.suites.local import RUN_COMMAND
@@ -57,7 +57,7 @@ def test_local_run_has_numbers(local: RunFolder) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("launcher", launcher_params("submitit_local", "ray"))
+@pytest.mark.parametrize("launcher", LOCAL_MODES)
 def test_launchers_give_the_same_numbers(
     suite: str, local: RunFolder, results: Path, launcher: str
 ) -> None:

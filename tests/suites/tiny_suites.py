@@ -135,8 +135,7 @@ def needs(launcher: str) -> pytest.MarkDecorator:
     )
 
 
-def launcher_params(*launchers: str) -> list[object]:
-    return [pytest.param(name, marks=needs(name)) for name in launchers]
-
-
-LOCAL_MODES = launcher_params("joblib", "submitit_local", "ray")
+LOCAL_MODES = [
+    pytest.param(name, marks=needs(name))
+    for name in ("joblib", "submitit_local", "ray")
+]
