@@ -1,39 +1,48 @@
-"""What ``make figure-*`` does around the scripts, which stand-ins take the place of."""
+"""What ``make figure-*`` does: suites, then figures, then the report, come what may."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from commands import TINY_MLP
 
 ROOT = Path(__file__).parents[1]
+GOOD = {"vdn": ["algorithm=vdn"]}
+BROKEN = {"broken": ["algorithm=qmix", "model.num_cells=[-1]"]}
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
-def make(folder: Path, *words: str, **codes: int) -> tuple[int, list[str], str]:
-    """Exit code, scripts that were started, and what went to stderr.
+def make(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run make with this Python, in no need of being set up."""
+    stamp = folder / "set-up"
+    stamp.touch()
+    given = f"BIN={Path(sys.executable).parent}", f"STAMP={stamp}"
+    command = ["make", "-C", str(ROOT), *given, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    Keyword Args:
-        **codes (int): what scripts end with, by the stems of their names; else 0.
-    """
-    stand_in = folder / "bin" / "python"
-    stand_in.parent.mkdir()
-    cases = "".join(f"*/{name}.py) exit {code} ;; " for name, code in codes.items())
-    log = folder / "log"
-    stand_in.write_text(
-        f'#!/bin/sh\necho "$@" >> {log}\ncase $1 in {cases} *) exit 0 ;; esac\n'
-    )
-    stand_in.chmod(0o755)
-    # Newer than what it depends on: nothing is set up.
-    (folder / "set-up").touch()
-    given = f"BIN={stand_in.parent}", f"STAMP={folder / 'set-up'}"
-    command = ["make", "-s", "-C", str(ROOT), *given, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = log.read_text().splitlines() if log.is_file() else []
-    return done.returncode, lines, done.stderr
+
+def write_suite(path: Path, algorithms: dict[str, list[str]]) -> Path:
+    """Write a suite of one run of each algorithm, of a second or two."""
+    overrides = [one for one in TINY_MLP if not one.startswith("experiment=")]
+    block = {
+        "algorithms": algorithms,
+        "tasks": ["predator_prey/punish_2"],
+        "seeds": [0],
+        "overrides": [],
+    }
+    content = {
+        "title": "One run each",
+        "overrides": ["experiment=predator_prey", *overrides],
+        "blocks": {"small": block},
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
 
 
 @pytest.mark.parametrize(
@@ -44,45 +53,49 @@ def make(folder: Path, *words: str, **codes: int) -> tuple[int, list[str], str]:
         (("figure-3", "RESULTS=r"), "figure_3", "r"),
     ],
 )
-def test_runs_then_figures_then_report(
+def test_each_figure_has_its_suite_and_folder(
     tmp_path: Path, words: tuple[str, ...], suites: str, results: str
 ) -> None:
-    code, lines, _ = make(tmp_path, *words)
-    assert code == 0
-    assert lines == [
-        f"scripts/suite.py {suites} --results {results} --processes 2 --threads 1",
-        f"scripts/figures.py {results} --out {results}/figures",
-        f"scripts/report.py {results}",
-    ]
+    recipe = make(tmp_path, "--dry-run", *words).stdout
+    assert f'scripts/suite.py {suites} --results "{results}" ' in recipe
+    assert f'scripts/figures.py "{results}" --out "{results}/figures"' in recipe
+    assert f'scripts/report.py "{results}"' in recipe
 
 
-@pytest.mark.parametrize("codes", [{"suite": 1}, {"suite": 1, "figures": 2}])
-def test_failed_runs_are_reported_and_make_fails(
-    tmp_path: Path, codes: dict[str, int]
+def test_runs_and_figures_that_fail_make_it_fail_after_the_report(
+    tmp_path: Path,
 ) -> None:
-    code, lines, _ = make(tmp_path, "figure-1", **codes)
-    assert code != 0
-    assert len(lines) == 3
+    results = tmp_path / "results"
+    suite = write_suite(tmp_path / "suite.yaml", GOOD | BROKEN)
+    done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
+    assert done.returncode != 0
+    assert "1 failed" in done.stdout
+    assert list(results.glob("figures/*.png"))
+    page = (results / "report.html").read_text()
+    assert "small/predator_prey-punish_2/broken/seed_0" in page
+
+    # Nothing is left to run or fails, but figures have no folder to go to.
+    suite = write_suite(tmp_path / "good.yaml", GOOD)
+    shutil.rmtree(results / "figures")
+    (results / "figures").touch()
+    (results / "report.html").unlink()
+    done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
+    assert "FileExistsError" in done.stderr
+    assert done.returncode != 0
+    assert (results / "report.html").is_file()
 
 
-@pytest.mark.parametrize("suite", [2, 130])
-def test_suite_that_was_refused_or_interrupted_ends_it(
-    tmp_path: Path, suite: int
-) -> None:
-    code, lines, _ = make(tmp_path, "figure-1", suite=suite)
-    assert code != 0
-    assert len(lines) == 1
-
-
-@pytest.mark.parametrize("script", ["figures", "report"])
-def test_figures_and_report_that_fail_make_it_fail(tmp_path: Path, script: str) -> None:
-    code, lines, _ = make(tmp_path, "figure-1", **{script: 2})
-    assert code != 0
-    assert len(lines) == 3
+def test_refused_suites_end_it(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    suite = write_suite(tmp_path / "suite.yaml", {})
+    done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
+    assert done.returncode != 0
+    assert "algorithms is {}: it must have one" in done.stderr
+    assert not results.exists()
 
 
 def test_unknown_scales_are_refused(tmp_path: Path) -> None:
-    code, lines, error = make(tmp_path, "figure-1", "SCALE=Smoke")
-    assert code != 0
-    assert not lines
-    assert "SCALE=Smoke is not allowed: it must be smoke" in error
+    done = make(tmp_path, "figure-1", "SCALE=Smoke")
+    assert done.returncode != 0
+    assert "SCALE=Smoke is not allowed: it must be smoke" in done.stderr
+    assert "scripts/" not in done.stdout
