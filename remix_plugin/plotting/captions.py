@@ -35,20 +35,21 @@ def seeds(panels: Panels, drawn: str = "curve") -> str:
     """How many seeds each label has, over panels, 0 where it is missing in one."""
     labels = dict.fromkeys(label for own in panels.values() for label in own)
     counts = {k: [len(own.get(k, ())) for own in panels.values()] for k in labels}
-    everything = [count for own in counts.values() for count in own]
-    usual = max(sorted(set(everything), reverse=True), key=everything.count)
+    extremes = [(min(own), max(own)) for own in counts.values()]
+    usual = max(sorted(set(extremes), reverse=True), key=extremes.count)
     others = [
         f"{name_of(label)}: {count_range(own)}"
         for label, own in counts.items()
-        if set(own) != {usual}
+        if (min(own), max(own)) != usual
     ]
-    words = f"{usual} seed{'s' * (usual != 1)} per {drawn}"
+    words = f"{count_range(usual)} seed{'s' * (usual != (1, 1))} per {drawn}"
     if others:
         words += f", except {', '.join(others)}"
     if drawn == "curve":
+        everything = {count for own in counts.values() for count in own}
         if 1 in everything:
             words += "; a curve of one seed has no band"
-        if {2, 3} & set(everything):
+        if {2, 3} & everything:
             words += "; a band of two or three seeds is their range"
     return f"{words}."
 

@@ -94,7 +94,11 @@ def test_caption_counts_seeds_frames_and_episodes() -> None:
     )
     one = a_run(task="predator_prey/punish_0")
     caption = only(draw_figures([a_run(), a_run(seed=1), one], ["figure_1"])).caption
-    assert "2 seeds per curve, except ReMIX: 1 to 2; a curve of one seed" in caption
+    assert ". 1 to 2 seeds per curve; a curve of one seed" in caption
+    two = [a_run(label, seed) for label in ("qmix", "vdn") for seed in (0, 1)]
+    more = [a_run(label, task=one.task) for label in ("qmix", "vdn")]
+    caption = only(draw_figures([a_run(), one, *two, *more], ["figure_1"])).caption
+    assert "1 to 2 seeds per curve, except ReMIX: 1; a curve" in caption
     caption = only(draw_figures([a_run(), one], ["figure_1"])).caption
     assert "1 seed per curve; a curve of one seed has no band." in caption
     other = a_run("qmix", commit="ffff")
