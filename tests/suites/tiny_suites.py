@@ -34,12 +34,12 @@ def write_suite(
     folder: Path,
     *overrides: str,
     seeds: Sequence[int] = (0, 1),
-    algorithms: Sequence[str] = ("remix", "qmix"),
+    algorithms: Sequence[str] | dict[str, list[str]] = ("remix", "qmix"),
     name: str = "tiny",
 ) -> str:
     """Write a suite of one block; its path."""
     block = {
-        "algorithms": list(algorithms),
+        "algorithms": algorithms if isinstance(algorithms, dict) else [*algorithms],
         "tasks": [TASK],
         "seeds": list(seeds),
         "overrides": [],

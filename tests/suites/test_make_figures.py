@@ -8,10 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from commands import TINY_MLP
+from tiny_suites import ROOT, TINY, write_suite
 
-ROOT = Path(__file__).parents[1]
 GOOD = {"vdn": ["algorithm=vdn"]}
 BROKEN = {"broken": ["algorithm=qmix", "model.num_cells=[-1]"]}
 
@@ -25,24 +23,6 @@ def make(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
     given = f"BIN={Path(sys.executable).parent}", f"STAMP={stamp}"
     command = ["make", "-C", str(ROOT), *given, *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def write_suite(path: Path, algorithms: dict[str, list[str]]) -> Path:
-    """Write a suite of one run of each algorithm, of a second or two."""
-    overrides = [one for one in TINY_MLP if not one.startswith("experiment=")]
-    block = {
-        "algorithms": algorithms,
-        "tasks": ["predator_prey/punish_2"],
-        "seeds": [0],
-        "overrides": [],
-    }
-    content = {
-        "title": "One run each",
-        "overrides": ["experiment=predator_prey", *overrides],
-        "blocks": {"small": block},
-    }
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -66,7 +46,7 @@ def test_runs_and_figures_that_fail_make_it_fail_after_the_report(
     tmp_path: Path,
 ) -> None:
     results = tmp_path / "results"
-    suite = write_suite(tmp_path / "suite.yaml", GOOD | BROKEN)
+    suite = write_suite(tmp_path, *TINY, seeds=[0], algorithms=GOOD | BROKEN)
     done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
     assert done.returncode != 0
     assert "1 failed" in done.stdout
@@ -75,7 +55,7 @@ def test_runs_and_figures_that_fail_make_it_fail_after_the_report(
     assert "small/predator_prey-punish_2/broken/seed_0" in page
 
     # Nothing is left to run or fails, but figures have no folder to go to.
-    suite = write_suite(tmp_path / "good.yaml", GOOD)
+    suite = write_suite(tmp_path, *TINY, seeds=[0], algorithms=GOOD)
     shutil.rmtree(results / "figures")
     (results / "figures").touch()
     (results / "report.html").unlink()
@@ -87,10 +67,11 @@ def test_runs_and_figures_that_fail_make_it_fail_after_the_report(
 
 def test_refused_suites_end_it(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    suite = write_suite(tmp_path / "suite.yaml", {})
+    suite = write_suite(tmp_path, algorithms=[])
     done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
     assert done.returncode != 0
-    assert "algorithms is {}: it must have one" in done.stderr
+    assert "algorithms is []: it must have one" in done.stderr
+    assert "figures.py" not in done.stderr
     assert not results.exists()
 
 
