@@ -312,8 +312,11 @@ class ValueFactorisationLoss(LossModule):
     @torch.no_grad()
     def _value_target(self, tensordict: TensorDictBase, next_value: Tensor) -> Tensor:
         """Regression target of rewards and next values ``[*B, 1]``."""
+        keys = self.tensor_keys
+        # Estimators multiply by 0, which leaves NaN where a value is not finite.
+        terminated = tensordict.get(unravel_key(("next", keys.terminated)))
+        next_value = next_value.masked_fill(terminated, 0.0)
         if self.value_type is ValueEstimators.TDLambda:
-            keys = self.tensor_keys
             read = (keys.reward, keys.done, keys.terminated)
             outcome = tensordict.select(*(unravel_key(("next", key)) for key in read))
             # Targets are cut at padding too.

@@ -1,6 +1,10 @@
 """Pure functions that the losses share.
 
 Shapes: ``*B`` any batch, n agents, A actions.
+
+Where a mask allows an agent nothing, as last observations may, its greedy action is the
+first one, which TorchRL's ``QValueModule`` takes there. Whatever it does has
+probability 1: it has no choice.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ def gather_actions(action_value: Tensor, index: Tensor) -> Tensor:
 def fill_unavailable(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
     """Values with the lowest finite number wherever an action is unavailable.
 
-    For an argmax or a softmax only: arithmetic on the result overflows.
+    For an argmax or a softmax only: arithmetic on the result overflows, and where
+    nothing is available the maximum is that number itself.
     """
     if action_mask is None:
         return action_value
@@ -36,13 +41,13 @@ def fill_unavailable(action_value: Tensor, action_mask: Tensor | None) -> Tensor
 
 
 def greedy_actions(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
-    """Index ``[*B, n]`` of each agent's best available action."""
+    """Index ``[*B, n]`` of each agent's best available action, 0 if it has none."""
     return fill_unavailable(action_value, action_mask).argmax(-1)
 
 
 def greedy_values(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
-    """Value ``[*B, n, 1]`` of each agent's best available action."""
-    return fill_unavailable(action_value, action_mask).amax(-1, keepdim=True)
+    """Value ``[*B, n, 1]`` of each agent's greedy action."""
+    return gather_actions(action_value, greedy_actions(action_value, action_mask))
 
 
 def one_hot_actions(index: Tensor, like: Tensor) -> Tensor:
@@ -55,10 +60,14 @@ def boltzmann_probability(
 ) -> Tensor:
     """Probability ``[*B, n, 1]`` of actions under a softmax of temperature 1.
 
-    The softmax is taken over available actions; an unavailable one has probability 0.
+    The softmax is taken over available actions; an unavailable one has probability 0,
+    unless none is available: then any has probability 1.
     """
     probabilities = fill_unavailable(action_value, action_mask).softmax(-1)
-    return gather_actions(probabilities, index)
+    chosen = gather_actions(probabilities, index)
+    if action_mask is None:
+        return chosen
+    return torch.where(action_mask.any(-1, keepdim=True), chosen, 1.0)
 
 
 def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:

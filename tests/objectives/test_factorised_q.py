@@ -233,6 +233,19 @@ def test_without_double_q_the_target_chooses_its_best() -> None:
     assert result["target_value_mean"].item() == 7.0
 
 
+@pytest.mark.parametrize("double_q", [True, False])
+def test_where_nothing_is_available_the_first_action_is_best(double_q: bool) -> None:
+    seen: list[tuple[Tensor, ...]] = []
+    td = table_step([0, 1])
+    td["next", "agents", "action_mask"] = torch.zeros(1, 2, 3, dtype=torch.bool)
+    result = table_loss(seen, double_q=double_q)(td)
+    next_chosen, next_best, next_joint = seen[1]
+    assert next_chosen.flatten().tolist() == next_best.flatten().tolist() == [5.0, 0.0]
+    assert next_joint.argmax(-1).tolist() == [[0, 0]]
+    # 1 + 0.5 * (5 + 0)
+    assert result["target_value_mean"].item() == 3.5
+
+
 def test_no_gradient_through_the_best_action() -> None:
     loss = table_loss([])
     loss(table_step([0, 1]))["loss"].backward()

@@ -13,11 +13,13 @@ from remix_plugin.objectives.functional import (
     fill_unavailable,
     gather_actions,
     greedy_actions,
+    greedy_values,
     weighted_mean,
 )
 
 VALUES = torch.tensor([[[1.0, 5.0, 3.0], [2.0, 0.0, -1.0]]])
 MASK = torch.tensor([[[True, False, True], [False, True, True]]])
+NOTHING = torch.tensor([[[True, False, True], [False, False, False]]])
 
 
 def test_action_index_of_indices_is_the_same_tensor() -> None:
@@ -65,6 +67,25 @@ def test_greedy_actions_are_available() -> None:
     assert greedy_actions(VALUES, MASK).tolist() == [[2, 1]]
     # Even where all available actions are very bad.
     assert greedy_actions(VALUES - 1e30, MASK)[0, 1].item() in (1, 2)
+
+
+def test_greedy_values_are_those_of_greedy_actions() -> None:
+    assert greedy_values(VALUES, None).tolist() == [[[5.0], [2.0]]]
+    assert greedy_values(VALUES, MASK).tolist() == [[[3.0], [0.0]]]
+
+
+def test_first_action_is_greedy_where_none_is_available() -> None:
+    # It used to have the value that stands for unavailable ones, -3.4e38.
+    values = VALUES.flip(-1)
+    assert greedy_actions(values, NOTHING).tolist() == [[0, 0]]
+    assert greedy_values(values, NOTHING).tolist() == [[[3.0], [-1.0]]]
+
+
+@pytest.mark.parametrize("action", [0, 1, 2])
+def test_any_action_is_certain_where_none_is_available(action: int) -> None:
+    probability = boltzmann_probability(VALUES, NOTHING, torch.tensor([[0, action]]))
+    one = 1 / (1 + math.exp(2))
+    assert probability.flatten().tolist() == pytest.approx([one, 1.0], rel=1e-5)
 
 
 def test_boltzmann_probability_by_hand() -> None:
