@@ -18,6 +18,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "hydra_plugins").glob("
 # A module may import from its own layer and from lower ones.
 LAYERS = {
     "validation": 0,
+    "precision": 0,
     "configs": 0,
     "starcraft": 0,
     "statistics": 0,
@@ -38,8 +39,8 @@ LAYERS = {
     "hydra_plugins": 7,
 }
 WITHOUT_BENCHMARL = (
-    *("validation", "statistics", "data", "modules", "weighting"),
-    "objectives",
+    *("validation", "precision", "statistics"),
+    *("data", "modules", "weighting", "objectives"),
 )
 # Reads the overrides of a command line, by Hydra's own parser.
 READERS = ("remix_plugin.starcraft.hints",)

@@ -52,10 +52,10 @@ def read_episodes(
         outcomes = task.episode_outcomes(ends)
     else:
         outcomes = battle_outcomes(ends)
-    done = ends.get(("next", "done")).flatten()
+    done = ends.get(("next", "done")).flatten().tolist()
     for name, outcome in outcomes.items():
-        ended = torch.where(done, outcome.flatten().double(), math.nan)
-        episodes[name] = ended.tolist()
+        ended = zip(outcome.flatten().tolist(), done, strict=True)
+        episodes[name] = [float(value) if end else math.nan for value, end in ended]
     return episodes
 
 

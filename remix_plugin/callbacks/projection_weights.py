@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from remix_plugin.callbacks.attaching import is_last_iteration, keeps_results
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
+from remix_plugin.precision import has_float64
 from remix_plugin.weighting.base import Weighting
 
 STATE_KEY = "projection_weights"
@@ -37,11 +40,38 @@ def count_weights(weight: Tensor, valid: Tensor, largest: float) -> Tensor:
         Tensor: int64 ``[N_BINS + 2]``: those nearest to each centre, then those beyond
         the last bin, NaN among them.
     """
-    beyond = N_BINS + 1
-    number = (weight.detach().double() * (N_BINS / largest)).round()
-    number = number.nan_to_num(nan=beyond).clamp(0, beyond).long().flatten()
+    number = _bin_numbers(weight.detach().flatten(), largest)
     counts = torch.zeros(N_BINS + 2, dtype=torch.int64, device=weight.device)
     return counts.index_add_(0, number, valid.flatten().long())
+
+
+def _bin_numbers(weight: Tensor, largest: float) -> Tensor:
+    """Bin of each weight, int64 ``[N]``, to the nearest centre, halves to even."""
+    beyond = N_BINS + 1
+    if has_float64(weight.device):
+        number = (weight.double() * (N_BINS / largest)).round()
+        return number.nan_to_num(nan=beyond).clamp(0, beyond).long()
+    weight = weight.float().nan_to_num(nan=math.inf, posinf=math.inf)
+    return torch.bucketize(weight, _bin_edges(largest, weight.device), right=True)
+
+
+@cache
+def _bin_edges(largest: float, device: torch.device) -> Tensor:
+    """The smallest float32 in each bin but the first, ``[N_BINS + 1]``.
+
+    Compared with these a weight falls in the bin that float64 would give it. They are
+    found once, on the CPU: a device without float64 need not be waited for.
+    """
+    scale = N_BINS / largest
+    number = torch.arange(1, N_BINS + 2, dtype=torch.double, device="cpu")
+    edge = ((number - 0.5) / scale).float()
+    infinite = torch.full_like(edge, math.inf)
+    for _ in range(2):
+        edge = edge.nextafter(-infinite)
+    for _ in range(4):
+        is_reached = (edge.double() * scale).round() >= number
+        edge = torch.where(is_reached, edge, edge.nextafter(infinite))
+    return edge.to(device)
 
 
 class ProjectionWeights(Callback):

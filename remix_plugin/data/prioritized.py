@@ -43,28 +43,35 @@ class PrioritizedSampler(TorchrlPrioritizedSampler):
             "beta": self._beta,
             "eps": self._eps,
             "max_priority": None if highest is None else (float(highest), int(index)),
-            "priorities": self._sum_tree.values.clone(),
+            # As bits: a checkpoint may be mapped onto a device without float64.
+            "priorities": self._sum_tree.values.clone().view(torch.int64),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Continue from :meth:`state_dict`, on whatever device its tensors are."""
         self._alpha = state_dict["alpha"]
         self._beta = state_dict["beta"]
         self._eps = state_dict["eps"]
-        self._max_priority = state_dict["max_priority"]
-        self._sum_tree.values = state_dict["priorities"].clone()
-        self._min_tree.values = state_dict["priorities"].clone()
+        self._max_priority = None
+        if state_dict["max_priority"] is not None:
+            highest, index = state_dict["max_priority"]
+            # A tensor again: new entries get a power of it, in its precision.
+            self._max_priority = (torch.tensor(highest, device="cpu"), index)
+        kept = state_dict["priorities"].cpu()
+        values = kept.view(torch.double) if kept.dtype == torch.int64 else kept.double()
+        self._sum_tree.values = values.clone()
+        self._min_tree.values = values.clone()
 
 
 class _Priorities:
-    """A tensor behind the interface of TorchRL's segment trees."""
+    """A tensor behind the interface of TorchRL's segment trees, on the CPU as they."""
 
     def __init__(self, size: int, reduce: Callable[[Tensor], Tensor]) -> None:
-        self.values = torch.zeros(size, dtype=torch.double)
+        self.values = torch.zeros(size, dtype=torch.double, device="cpu")
         self._reduce = reduce
 
     def __setitem__(self, index: Tensor | int, value: Tensor | float) -> None:
-        self.values[index] = torch.as_tensor(value, dtype=torch.double)
+        self.values[index] = torch.as_tensor(value, dtype=torch.double, device="cpu")
 
     def __getitem__(self, index: Tensor | int) -> Tensor:
         return self.values[index].float()
@@ -75,5 +82,5 @@ class _Priorities:
 
     def scan_lower_bound(self, mass: Tensor | np.ndarray) -> Tensor:
         """First entry at which the running sum reaches each ``mass``."""
-        mass = torch.as_tensor(mass, dtype=torch.double)
+        mass = torch.as_tensor(mass, dtype=torch.double, device="cpu")
         return torch.searchsorted(self.values.cumsum(0), mass)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from torchrl.data import Storage
 from torchrl.data.replay_buffers import RandomSampler
 
+from remix_plugin.precision import has_float64
 from remix_plugin.validation import check_number
 
 
@@ -82,8 +84,11 @@ class RecentSampler(RandomSampler):
                 )
             draw = {"generator": self._rng, "device": index.device}
             age = torch.randint(self.recent_size, (batch_size,), **draw)
-            luck = torch.rand(1, dtype=torch.double, **draw)
-            n_recent = (self.recent_fraction * batch_size + luck).floor()
+            dtype = torch.double if has_float64(index.device) else torch.float
+            luck = torch.rand(1, dtype=dtype, **draw)
+            share, whole = math.modf(self.recent_fraction * batch_size)
+            # Apart, so that float32 has digits enough for the share.
+            n_recent = whole + (share + luck).floor()
             is_recent = torch.arange(batch_size, device=index.device) < n_recent
             # Until the ring buffer is full no age reaches below slot 0; from then on
             # its length is its capacity.

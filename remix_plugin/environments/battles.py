@@ -25,7 +25,7 @@ def battle_outcomes(ends: TensorDictBase) -> dict[str, Tensor]:
     info = ends.get(("next", "info"), None)
     known = set() if info is None else set(info.keys())
     outcomes = {
-        name: info.get(flag).flatten().double()
+        name: info.get(flag).flatten().float()
         for name, flag in FLAGS.items()
         if "battle_won" in known and flag in known
     }

@@ -2,7 +2,8 @@
 
 Shapes: ``*B`` any batch, n agents. Values of the team are ``[*B, 1]``. Everything is
 computed in float64: the factors multiply errors, exponentials and reciprocals, and a
-product that overflows would turn the whole batch into NaN.
+product that overflows would turn the whole batch into NaN. Where the device of the
+arguments has no float64, results lie on the CPU.
 
 Source: ReMIX (arXiv 2302.05593), Theorem 1; Weighted QMIX (arXiv 2006.10800), eqs. 6
 and 7.
@@ -13,17 +14,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from remix_plugin.precision import to_float64
+
 
 def bellman_error(value: Tensor, target: Tensor) -> Tensor:
     """How far the mixed value lies below its target, ``max(y - Q_tot, 0)``."""
-    return (target.double() - value.double()).clamp_min(0.0)
+    return (to_float64(target) - to_float64(value)).clamp_min(0.0)
 
 
 def value_underestimation(
     unrestricted: Tensor, value: Tensor, exponent_clip: float
 ) -> Tensor:
     """``exp(clip(Q_star - Q_tot, -exponent_clip, exponent_clip))``."""
-    gap = unrestricted.double() - value.double()
+    gap = to_float64(unrestricted) - to_float64(value)
     return gap.clamp(-exponent_clip, exponent_clip).exp()
 
 
@@ -44,8 +47,8 @@ def gradient_factor(
     Returns:
         Tensor: ``[*B, 1]``, at least 0.
     """
-    remainder = 1.0 - action_probability.double()
-    quotient = remainder / mixer_gradient.double().clamp_min(gradient_floor)
+    remainder = 1.0 - to_float64(action_probability)
+    quotient = remainder / to_float64(mixer_gradient).clamp_min(gradient_floor)
     return (quotient.sum(-2) - 1.0).clamp_min(0.0)
 
 
@@ -77,6 +80,7 @@ def normalize(
     Raises:
         ValueError: if ``normalization`` is another.
     """
+    valid = valid.to(raw.device)
     counted = torch.where(valid, raw, 0.0)
     if normalization == "max":
         share = _divide(raw, counted.max())

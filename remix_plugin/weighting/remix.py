@@ -123,4 +123,4 @@ class RemixWeighting(Weighting):
             w_min=self.w_min,
             w_max=self.w_max,
         )
-        return weight.to(value.dtype)
+        return weight.to(value)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 import torch
+from device_without_float64 import DEVICE, DeviceWithoutFloat64
 from tensordict import TensorDict
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
@@ -93,3 +95,94 @@ def test_state_dict_before_any_data() -> None:
     other.sampler.load_state_dict(make_buffer().sampler.state_dict())
     fill(other, 2)
     assert (shares(other, 2) - 0.5).abs().max() < 0.01
+
+
+def trained_buffer(highest: float = 50.0) -> TensorDictReplayBuffer:
+    """Four entries, of priorities that are far apart."""
+    buffer = make_buffer(alpha=0.6, beta=0.4)
+    fill(buffer, 4)
+    buffer.update_priority(torch.arange(4), torch.tensor([0.1, 2.0, 3.0, highest]))
+    return buffer
+
+
+def restored(state: dict[str, Any]) -> TensorDictReplayBuffer:
+    """Another buffer of the same entries, with the sampler's state."""
+    other = make_buffer()
+    fill(other, 4)
+    other.sampler.load_state_dict(state)
+    return other
+
+
+def assert_draw_alike(
+    one: TensorDictReplayBuffer, other: TensorDictReplayBuffer
+) -> None:
+    """Same draws, also after a new entry, and new priorities of others."""
+    for buffer in (one, other):
+        buffer.set_rng(torch.Generator().manual_seed(1))
+    for size in (16, 64, 256):
+        drawn, expected = other.sample(size), one.sample(size)
+        assert set(drawn.keys()) == {"x", "index", "priority_weight"}
+        assert all(torch.equal(drawn[key], expected[key]) for key in drawn.keys())
+        assert len(expected["index"].unique()) > 1
+        for buffer in (one, other):
+            fill(buffer, 1)
+            buffer.update_priority(torch.tensor([0, 2]), torch.tensor([9.0, 0.2]))
+
+
+def test_restored_sampler_goes_on_to_the_last_bit() -> None:
+    buffer = trained_buffer()
+    assert_draw_alike(buffer, restored(buffer.sampler.state_dict()))
+    # In double precision, as after a restart before, new entries would differ.
+    buffer = trained_buffer(highest=14.125)
+    other = restored(buffer.sampler.state_dict())
+    for one in (buffer, other):
+        fill(one, 1)
+    states = [one.sampler.state_dict()["priorities"] for one in (buffer, other)]
+    assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_priorities_that_are_no_bits_are_loaded(dtype: torch.dtype) -> None:
+    # As earlier versions saved them.
+    state = trained_buffer().sampler.state_dict()
+    state["priorities"] = state["priorities"].view(torch.float64).to(dtype)
+    assert_draw_alike(trained_buffer(), restored(state))
+
+
+def test_buffer_restored_onto_another_device_draws() -> None:
+    # One without float64, in which priorities used to be saved.
+    buffer = trained_buffer()
+    state = buffer.sampler.state_dict()
+    with DeviceWithoutFloat64():
+        state["priorities"] = state["priorities"].to(DEVICE)
+        other = restored(state)
+    assert_draw_alike(buffer, other)
+
+
+def test_priorities_of_data_on_another_device_are_taken() -> None:
+    buffer, other = trained_buffer(), trained_buffer()
+    data = TensorDict(
+        {"index": torch.arange(3), "td_error": torch.tensor([[4.0], [0.3], [70.0]])},
+        [3],
+    )
+    buffer.update_tensordict_priority(data)
+    with DeviceWithoutFloat64():
+        other.update_tensordict_priority(data.to(DEVICE))
+    assert_draw_alike(buffer, other)
+    assert buffer.sampler.default_priority > trained_buffer().sampler.default_priority
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_checkpoint_mapped_onto_a_gpu_is_drawn_from() -> None:
+    buffer, stream = trained_buffer(), io.BytesIO()
+    torch.save(buffer.state_dict(), stream)
+    mapped = torch.load(io.BytesIO(stream.getvalue()), map_location="cuda")
+    assert mapped["_sampler"]["priorities"].device.type == "cuda"
+    other = restored(mapped["_sampler"])
+    assert_draw_alike(buffer, other)
+    data = buffer.sample(8).to("cuda")
+    data["td_error"] = torch.rand(8, 1, device="cuda")
+    for one in (buffer, other):
+        one.update_tensordict_priority(data)
+    assert_draw_alike(buffer, other)

@@ -39,7 +39,7 @@ class PredatorPreyClass(PluginTaskClass):
         options = self.options
         caught = ends.get(("next", "info", "prey_caught")).flatten()
         most = min(options.n_prey, options.n_predators // options.capture_size)
-        return {"success_rate": (caught == most).double(), "prey_caught": caught}
+        return {"success_rate": (caught == most).float(), "prey_caught": caught}
 
     @staticmethod
     def log_info(batch: TensorDictBase) -> dict[str, float]:
