@@ -47,7 +47,12 @@ def greedy_actions(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
 
 def greedy_values(action_value: Tensor, action_mask: Tensor | None) -> Tensor:
     """Value ``[*B, n, 1]`` of each agent's greedy action."""
-    return gather_actions(action_value, greedy_actions(action_value, action_mask))
+    best = fill_unavailable(action_value, action_mask).amax(-1, keepdim=True)
+    if action_mask is None:
+        return best
+    # As gathering them would give, in less time.
+    is_any = action_mask.any(-1, keepdim=True)
+    return torch.where(is_any, best, action_value[..., :1])
 
 
 def one_hot_actions(index: Tensor, like: Tensor) -> Tensor:
