@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from benchmarl.experiment import ExperimentConfig
+
+from remix_plugin.experiment.config import CheckedExperimentConfig
 
 
 def config_path(*parts: str) -> Path:
@@ -53,7 +54,7 @@ def read_options(path: str | Path) -> dict[str, Any]:
     return {**base, **options}
 
 
-def get_experiment_config(name: str) -> ExperimentConfig:
+def get_experiment_config(name: str) -> CheckedExperimentConfig:
     """Load ``benchmarl_configs/experiment/<name>.yaml`` over BenchMARL's defaults.
 
     What ``experiment=<name>`` gives on the command line, for scripts.
@@ -62,17 +63,18 @@ def get_experiment_config(name: str) -> ExperimentConfig:
         name (str): the config, e.g. ``"predator_prey"``.
 
     Returns:
-        ExperimentConfig: BenchMARL's ``base_experiment`` with our changes.
+        CheckedExperimentConfig: BenchMARL's ``base_experiment`` with our changes. An
+            experiment checks its ranges before it writes anything.
 
     Raises:
         FileNotFoundError: if there is no such config.
         AttributeError: if the file names a field that BenchMARL does not know.
     """
-    experiment = ExperimentConfig.get_from_yaml()
+    experiment = CheckedExperimentConfig.get_from_yaml()
     changes = yaml.safe_load(config_path("experiment", name).read_text())
     changes.pop("defaults")
     for field, value in changes.items():
-        if field not in ExperimentConfig.__dataclass_fields__:
+        if not hasattr(experiment, field):
             raise AttributeError(f"{field!r} is not a field of ExperimentConfig.")
         setattr(experiment, field, value)
     return experiment

@@ -22,6 +22,8 @@ from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.environments.smac.common import SmacTask
 from remix_plugin.environments.smax.common import SmaxTask
+from remix_plugin.environments.tasks import make_options
+from remix_plugin.experiment.config import CheckedExperimentConfig
 from remix_plugin.models.fused_gru import FusedGruConfig
 
 ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
@@ -35,6 +37,7 @@ ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
 )
 TASKS: tuple[type[Task], ...] = (PredatorPreyTask, MatrixGameTask, SmacTask, SmaxTask)
 MODELS: tuple[type[ModelConfig], ...] = (FusedGruConfig,)
+EXPERIMENT_SCHEMA = "checked_experiment_config"
 
 
 def register() -> None:
@@ -49,6 +52,9 @@ def register() -> None:
     Raises:
         ValueError: if another package has registered one of the names.
     """
+    ConfigStore.instance().store(
+        name=EXPERIMENT_SCHEMA, group="experiment", node=CheckedExperimentConfig
+    )
     for config in ALGORITHM_CONFIGS:
         register_algorithm(config)
     for tasks in TASKS:
@@ -61,6 +67,9 @@ def register() -> None:
 def register_algorithm(config: type[AlgorithmConfig]) -> None:
     """Make BenchMARL know one algorithm under the name of its class in lower case.
 
+    Its YAML begins with ``defaults: [<name>_config, _self_]``, which checks its options
+    by type, and has the experiment's options checked by range.
+
     Args:
         config: the algorithm's config dataclass.
 
@@ -69,7 +78,16 @@ def register_algorithm(config: type[AlgorithmConfig]) -> None:
     """
     name = config.associated_class().__name__.lower()
     _add(algorithm_config_registry, name, config)
-    ConfigStore.instance().store(name=f"{name}_config", group="algorithm", node=config)
+    store = ConfigStore.instance()
+    store.store(name=f"{name}_options", group="algorithm", node=config)
+    # The schema of the experiment's options has no values: those that there are stay,
+    # and become an object of its class.
+    schemas = [
+        f"{name}_options",
+        f"/experiment/{EXPERIMENT_SCHEMA}@_global_.experiment",
+        "_self_",
+    ]
+    store.store(name=f"{name}_config", group="algorithm", node={"defaults": schemas})
 
 
 def _register_task(task: Task) -> None:
@@ -83,7 +101,7 @@ def _register_task(task: Task) -> None:
     # warns where there is none. Importing it finds this entry.
     module_name = f"benchmarl.environments.{environment}.{name}"
     module = ModuleType(module_name, f"Options of {environment}/{name}.")
-    module.TaskConfig = schema  # type: ignore[attr-defined]
+    module.TaskConfig = lambda **o: make_options(schema, o)  # type: ignore[attr-defined]
     sys.modules.setdefault(module_name, module)
 
 

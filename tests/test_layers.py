@@ -20,6 +20,8 @@ LAYERS = {
     "validation": 0,
     "precision": 0,
     "configs": 0,
+    "experiment": 0,
+    "packages": 0,
     "starcraft": 0,
     "statistics": 0,
     "environments": 1,

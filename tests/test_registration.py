@@ -205,7 +205,7 @@ def test_algorithm_of_the_same_name_is_refused() -> None:
     with pytest.raises(ValueError, match="'remix' is already registered"):
         remix_plugin.register_algorithm(OtherConfig)
     assert algorithm_config_registry["remix"] is RemixConfig
-    schema = store.load("algorithm/remix_config.yaml").node
+    schema = store.load("algorithm/remix_options.yaml").node
     assert OmegaConf.get_type(schema) is RemixConfig
 
 

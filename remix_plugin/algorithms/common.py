@@ -26,10 +26,14 @@ from remix_plugin.algorithms.checks import (
     check_models,
     check_rows,
 )
+from remix_plugin.algorithms.run_folder import LeavesNoFolder, leaving_no_folder
+from remix_plugin.algorithms.sizes import check_frames, check_model_sizes
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.videos import prepare_videos
 from remix_plugin.configs import config_path, read_options
 from remix_plugin.data.prioritized import PrioritizedSampler
+from remix_plugin.experiment.ranges import check_experiment
 from remix_plugin.modules.mixers import MixerState
 from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.validation import check_choice, check_flag, check_number
@@ -37,7 +41,7 @@ from remix_plugin.validation import check_choice, check_flag, check_number
 STATE = "mixer_state"
 
 
-class ValueFactorisation(Algorithm):
+class ValueFactorisation(LeavesNoFolder):
     """Decentralised greedy agents whose utilities are mixed into a joint value.
 
     Utilities come from ``model``, exploration is epsilon-greedy over available
@@ -332,15 +336,23 @@ class ValueFactorisationConfig(AlgorithmConfig):
         return cls(**read_options(path or config_path("algorithm", name)))
 
     def get_algorithm(self, experiment: Experiment) -> Algorithm:
-        """Build the algorithm; if it refuses, leave no empty run folder behind."""
-        algorithm = None
-        try:
+        """Build the algorithm; whatever refuses, no run folder is left behind.
+
+        Raises:
+            TypeError: if an option of the algorithm, the experiment or a model has the
+                wrong type, or is unknown.
+            ValueError: if one is out of range, or takes more memory than there is.
+            ModuleNotFoundError: if a logger's package is not installed.
+        """
+        with leaving_no_folder(experiment):
             self._check_again()
-            algorithm = super().get_algorithm(experiment)
-        finally:
-            if algorithm is None:
-                _discard_run_folder(experiment)
-        return algorithm
+            # A script's own ExperimentConfig has not been checked yet.
+            check_experiment(experiment.config, self.on_policy())
+            check_model_sizes("model", experiment.model_config)
+            check_model_sizes("critic_model", experiment.critic_model_config)
+            check_frames(experiment)
+            prepare_videos(experiment)
+            return super().get_algorithm(experiment)
 
     def _check_again(self) -> None:
         """Check what a script, or ``+algorithm.option`` in Hydra, has changed since."""
@@ -367,10 +379,3 @@ class ValueFactorisationConfig(AlgorithmConfig):
     def supports_discrete_actions() -> bool:
         """Always."""
         return True
-
-
-def _discard_run_folder(experiment: Experiment) -> None:
-    """Remove the folder of a run that has not begun: it holds its config alone."""
-    if experiment.config.restore_file is None:
-        (experiment.folder_name / "config.pkl").unlink()
-        experiment.folder_name.rmdir()

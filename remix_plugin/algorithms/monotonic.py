@@ -14,7 +14,7 @@ from remix_plugin.algorithms.common import (
     ValueFactorisationConfig,
 )
 from remix_plugin.modules.mixers import DeepQMixer
-from remix_plugin.validation import check_choice, check_number
+from remix_plugin.validation import check_choice, check_size
 
 
 class MonotonicFactorisation(ValueFactorisation):
@@ -65,5 +65,5 @@ class MonotonicFactorisationConfig(ValueFactorisationConfig):
     def __post_init__(self) -> None:
         """Validate the shared options."""
         super().__post_init__()
-        check_number("mixing_embed_dim", self.mixing_embed_dim, low=1, integer=True)
+        check_size("mixing_embed_dim", self.mixing_embed_dim)
         check_choice("hypernet_layers", self.hypernet_layers, (1, 2))

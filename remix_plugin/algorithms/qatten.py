@@ -23,7 +23,7 @@ from remix_plugin.modules.qatten import (
     attention_penalty,
 )
 from remix_plugin.objectives.factorised_q import FactorisedQLoss
-from remix_plugin.validation import check_flag, check_number
+from remix_plugin.validation import check_flag, check_number, check_size
 
 FEATURES = "agent_features"
 ENTROPY = "attention_entropy"
@@ -141,7 +141,7 @@ class QattenConfig(ValueFactorisationConfig):
         """Validate all options."""
         super().__post_init__()
         for size in ("n_heads", "embed_dim", "query_dim", "head_dim", "constant_dim"):
-            check_number(size, getattr(self, size), low=1, integer=True)
+            check_size(size, getattr(self, size))
         check_flag("weighted_heads", self.weighted_heads)
         check_number("attend_reg_coef", self.attend_reg_coef, low=0)
 

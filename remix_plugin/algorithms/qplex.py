@@ -17,7 +17,7 @@ from remix_plugin.algorithms.common import (
 )
 from remix_plugin.modules.duplex_dueling import DuplexDuelingMixer
 from remix_plugin.objectives.factorised_q import FactorisedQLoss
-from remix_plugin.validation import check_choice, check_number
+from remix_plugin.validation import check_choice, check_size
 
 IMPORTANCE = "advantage_importance"
 
@@ -94,9 +94,9 @@ class QplexConfig(ValueFactorisationConfig):
     def __post_init__(self) -> None:
         """Validate all options."""
         super().__post_init__()
-        check_number("n_heads", self.n_heads, low=1, integer=True)
+        check_size("n_heads", self.n_heads)
         check_choice("importance_layers", self.importance_layers, (1, 2, 3))
-        check_number("hypernet_dim", self.hypernet_dim, low=1, integer=True)
+        check_size("hypernet_dim", self.hypernet_dim)
 
     @staticmethod
     def associated_class() -> type[Algorithm]:

@@ -21,7 +21,7 @@ from remix_plugin.modules.qtran import (
     StateValue,
 )
 from remix_plugin.objectives.qtran import QtranLoss
-from remix_plugin.validation import check_choice, check_number
+from remix_plugin.validation import check_choice, check_number, check_size
 
 
 class Qtran(ValueFactorisation):
@@ -140,8 +140,8 @@ class QtranConfig(ValueFactorisationConfig):
         """Validate all options."""
         super().__post_init__()
         check_choice("arch", self.arch, ("coma", "features"))
-        check_number("embed_dim", self.embed_dim, low=1, integer=True)
-        check_number("feature_dim", self.feature_dim, low=1, integer=True)
+        check_size("embed_dim", self.embed_dim)
+        check_size("feature_dim", self.feature_dim)
         check_number("lambda_opt", self.lambda_opt, above=0)
         check_number("lambda_nopt", self.lambda_nopt, above=0)
 

@@ -19,7 +19,7 @@ from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.projection_weights import ProjectionWeights
 from remix_plugin.modules.mixers import UnrestrictedMixer
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
-from remix_plugin.validation import check_number
+from remix_plugin.validation import check_size
 from remix_plugin.weighting.base import Weighting
 
 
@@ -105,9 +105,7 @@ class WeightedProjectionConfig(MonotonicFactorisationConfig):
     def __post_init__(self) -> None:
         """Validate the shared options."""
         super().__post_init__()
-        check_number(
-            "unrestricted_embed_dim", self.unrestricted_embed_dim, low=1, integer=True
-        )
+        check_size("unrestricted_embed_dim", self.unrestricted_embed_dim)
 
     @staticmethod
     def has_centralized_critic() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, ClassVar
 
 from benchmarl.environments import Task, TaskClass
@@ -53,7 +54,7 @@ class PluginTaskClass(TaskClass):
     @property
     def options(self) -> Any:
         """The options as they are now in ``config``, which scripts may change."""
-        return self.config_class(**self.config)
+        return make_options(self.config_class, self.config or {})
 
     def get_env_fun(
         self,
@@ -121,6 +122,33 @@ class PluginTaskClass(TaskClass):
         if "action_mask" not in spec["agents"].keys():
             return None
         return _only(spec, "agents", "action_mask")
+
+
+def make_options(config_class: type, options: dict[str, Any]) -> Any:
+    """A task's options as a dataclass.
+
+    Args:
+        config_class (type): the dataclass; its constructor validates.
+        options (dict): values by name.
+
+    Raises:
+        TypeError: if a name is unknown or missing, or a value of the wrong type.
+        ValueError: if a value is out of range.
+    """
+    known = [field.name for field in fields(config_class)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise TypeError(
+            f"task.{unknown[0]} is not an option of {config_class.__name__}: it must "
+            f"be one of {', '.join(known)}."
+        )
+    missing = [name for name in known if name not in options]
+    if missing:
+        raise TypeError(
+            f"task.{missing[0]} is missing: {config_class.__name__} needs all of "
+            f"{', '.join(known)}."
+        )
+    return config_class(**options)
 
 
 def _only(spec: Composite, *key: str) -> Composite:

@@ -5,7 +5,7 @@ Shapes: ``*B`` any batch, T steps, n agents, F features, L layers, H hidden unit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from torchrl.modules import MultiAgentMLP
 
 from remix_plugin.configs import config_path
 from remix_plugin.modules.gru import MultiAgentGRU
-from remix_plugin.validation import check_flag, check_number
+from remix_plugin.validation import check_flag, check_size
 
 STATE_NAME = "_hidden_fused_gru_{}"
 
@@ -226,7 +226,7 @@ class FusedGruConfig(ModelConfig):
 
     Attributes:
         encoder_num_cells: units of the layers before the GRU; may be empty.
-        hidden_size: units of each layer of the GRU, at least 1.
+        hidden_size: units of each layer of the GRU, 1 to 16,384, as all others here.
         n_layers: layers of the GRU, at least 1.
         bias: whether the GRU's gates have biases.
         mlp_num_cells: units of the hidden layers after the GRU; may be empty.
@@ -246,19 +246,17 @@ class FusedGruConfig(ModelConfig):
     mlp_num_cells: Sequence[int]
     activation_class: type[nn.Module]
 
-    def __post_init__(self) -> None:
-        """Refuse options that make no model."""
-        for field in ("encoder_num_cells", "mlp_num_cells"):
-            _check_cells(field, getattr(self, field))
-        check_number("hidden_size", self.hidden_size, low=1, integer=True)
-        check_number("n_layers", self.n_layers, low=1, integer=True)
-        check_flag("bias", self.bias)
-        activation = self.activation_class
-        if not (isinstance(activation, type) and issubclass(activation, nn.Module)):
-            raise TypeError(
-                f"activation_class={activation!r} is not allowed: it must be a class "
-                "of torch modules, as torch.nn.ReLU."
-            )
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse an option that makes no model, in the constructor or in a script."""
+        if name in _CHECKS:
+            _CHECKS[name](name, value)
+        super().__setattr__(name, value)
+
+    def get_model(self, *args: Any, **kwargs: Any) -> Model:
+        """Make the model of what the lists of units hold by now."""
+        for name, check in _CHECKS.items():
+            check(name, getattr(self, name))
+        return super().get_model(*args, **kwargs)
 
     @staticmethod
     def associated_class() -> type[FusedGru]:
@@ -295,4 +293,23 @@ def _check_cells(field: str, value: Any) -> None:
             "which may be empty."
         )
     for index, units in enumerate(value):
-        check_number(f"{field}[{index}]", units, low=1, integer=True)
+        check_size(f"{field}[{index}]", units)
+
+
+def _check_activation(field: str, value: Any) -> None:
+    """Refuse what is not a class of modules."""
+    if not (isinstance(value, type) and issubclass(value, nn.Module)):
+        raise TypeError(
+            f"{field}={value!r} is not allowed: it must be a class of torch modules, "
+            "as torch.nn.ReLU."
+        )
+
+
+_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "encoder_num_cells": _check_cells,
+    "hidden_size": check_size,
+    "n_layers": check_size,
+    "bias": check_flag,
+    "mlp_num_cells": _check_cells,
+    "activation_class": _check_activation,
+}

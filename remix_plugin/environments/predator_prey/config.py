@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from remix_plugin.validation import check_flag, check_number
+from remix_plugin.validation import check_bytes, check_flag, check_number
 
 
 @dataclass
@@ -94,6 +94,21 @@ class PredatorPreyConfig:
                 f"allowed: together they must be at most {cells}, the cells of a "
                 f"{self.grid_height} x {self.grid_width} grid."
             )
+
+        self.check_memory(num_envs=1)
+
+    def check_memory(self, num_envs: int) -> None:
+        """Refuse environments whose observations and state no memory holds.
+
+        Raises:
+            ValueError: if they take more than there is on this machine.
+        """
+        sizes = ("grid_height", "grid_width", "n_predators", "n_prey", "window_size")
+        given = ", ".join(f"{name}={getattr(self, name)}" for name in sizes)
+        numbers = self.n_predators * self.window_size**2
+        numbers += self.grid_height * self.grid_width
+        what = f"a step of {num_envs} environments"
+        check_bytes(given, what, 4 * num_envs * self.n_channels * numbers)
 
     @property
     def n_channels(self) -> int:

@@ -13,7 +13,6 @@ from torchrl.data import Binary, Bounded, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from remix_plugin.environments.predator_prey.config import PredatorPreyConfig
-from remix_plugin.environments.predator_prey.rendering import draw_frame
 from remix_plugin.environments.predator_prey.world import (
     N_ACTIONS,
     Geometry,
@@ -179,6 +178,9 @@ class PredatorPreyEnv(EnvBase):
         """
         if mode != "rgb_array":
             raise ValueError(f"mode={mode!r} is not allowed: it must be 'rgb_array'.")
+        # Pillow is a matter of those who want pictures.
+        from remix_plugin.environments.predator_prey.rendering import draw_frame
+
         world = self.world
         return draw_frame(
             self.config,

@@ -1,0 +1,1 @@
+"""BenchMARL's experiment options: their ranges, and the packages that they need."""
