@@ -66,7 +66,7 @@ def main(
         folders = run_folders(args.results, select_runs(suites, args.only))
         refuse_other_runs(folders)
         to_do = [folder for folder in folders if not folder.is_finished]
-        check_overrides(folder.run for folder in to_do)
+        check_overrides((folder.run for folder in to_do), here=_runs_here(args))
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -160,6 +160,11 @@ def _check(
         raise ValueError(
             f"{options[0]} is for one of Hydra's launchers: give --launcher too."
         )
+
+
+def _runs_here(args: argparse.Namespace) -> bool:
+    """Whether runs are begun, and on this machine."""
+    return not args.dry_run and args.launcher in ("local", *ON_THIS_MACHINE)
 
 
 def _lock(path: Path) -> int | None:

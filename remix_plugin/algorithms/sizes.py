@@ -74,7 +74,7 @@ def check_frames(experiment: Experiment) -> None:
     if config.evaluation and env.batch_size:
         episode = frame * experiment.max_steps
         episodes = config.evaluation_episodes
-        _check_fits("evaluation_episodes", episodes, episode, sampling, "an episode")
+        _check_fits("evaluation_episodes", episodes, episode, sampling)
     for group in experiment.group_map:
         _check_replay(experiment, group)
 
@@ -89,12 +89,15 @@ def _check_replay(experiment: Experiment, group: str) -> None:
         *("info", ("next", "info"), *others, *(("next", other) for other in others))
     )
     entries = _entry_sizes(_as_stored(stored, transforms))
-    size, device = config.off_policy_memory_size, config.buffer_device
-    if device == "disk":
-        device = str(experiment.folder_name)
-    _check_fits("off_policy_memory_size", size, max(entries.values()), device)
-    if size <= config.get_max_n_frames(on_policy=False):
-        _check_fits("off_policy_memory_size", size, sum(entries.values()), device)
+    size, place = config.off_policy_memory_size, config.buffer_device
+    if place == "disk":
+        place = str(experiment.folder_name)
+    # A run that does not fill its memory does not take it either: systems give what is
+    # asked for as it is written, up to what there is, an entry at a time.
+    is_filled = size <= config.get_max_n_frames(on_policy=False)
+    taken = sum(entries.values()) if is_filled else max(entries.values())
+    if size * taken > _memory(place):
+        _refuse_size("off_policy_memory_size", size, sum(entries.values()), place)
 
 
 def _frame(env: EnvBase) -> TensorDictBase:
@@ -122,16 +125,19 @@ def _entry_sizes(frame: TensorDictBase) -> dict[Any, int]:
     }
 
 
-def _check_fits(
-    option: str, value: int, n_bytes: int, place: str, what: str = "a frame"
-) -> None:
+def _check_fits(option: str, value: int, n_bytes: int, place: str) -> None:
+    """Refuse so many times so many bytes, if a device does not have them."""
+    if value * n_bytes > _memory(place):
+        _refuse_size(option, value, n_bytes, place)
+
+
+def _refuse_size(option: str, value: int, n_bytes: int, place: str) -> None:
     memory = _memory(place)
-    if value * n_bytes > memory:
-        raise ValueError(
-            f"experiment.{option}={value} is not allowed: at {n_bytes:,} bytes {what} "
-            f"or more, {place} has room for {int(memory // n_bytes)}, in "
-            f"{memory / 1e9:,.0f} GB. It must be an integer >= 1, and less than that."
-        )
+    raise ValueError(
+        f"experiment.{option}={value} is not allowed: each takes {n_bytes:,} bytes or "
+        f"more, and {place} has {memory / 1e9:,.0f} GB. It must be an integer >= 1 and "
+        f"<= {int(memory // n_bytes)}."
+    )
 
 
 def _memory(place: str) -> float:

@@ -23,7 +23,7 @@ VIDEO_PACKAGES = {"tensorboard": "moviepy", "wandb": "moviepy"}
 
 
 def check_loggers(loggers: Any) -> None:
-    """Check that TorchRL knows all loggers, and that their packages are installed.
+    """Check that TorchRL knows all loggers.
 
     Args:
         loggers: the experiment's option.
@@ -31,7 +31,6 @@ def check_loggers(loggers: Any) -> None:
     Raises:
         TypeError: if it is not a list.
         ValueError: if a name is unknown.
-        ModuleNotFoundError: if a package is missing.
     """
     allowed = f"a list of names out of {', '.join(PACKAGES)}, which may be empty"
     message = f"experiment.loggers={loggers!r} is not allowed: it must be {allowed}."
@@ -39,6 +38,17 @@ def check_loggers(loggers: Any) -> None:
         raise TypeError(message)
     if any(not isinstance(name, str) or name not in PACKAGES for name in loggers):
         raise ValueError(message)
+
+
+def check_logger_packages(loggers: Sequence[str]) -> None:
+    """Check that the packages of all loggers are installed.
+
+    Args:
+        loggers (sequence of str): the experiment's option.
+
+    Raises:
+        ModuleNotFoundError: if one is missing; the message says what installs it.
+    """
     packages = {name: PACKAGES[name] for name in loggers}
     there = [n for n, p in packages.items() if p is None or is_installed(p)]
     for name, package in packages.items():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from benchmarl.experiment import ExperimentConfig
 
-from remix_plugin.experiment.loggers import check_loggers
+from remix_plugin.experiment.loggers import check_logger_packages, check_loggers
 from remix_plugin.validation import check_flag, check_number
 
 FLAGS = (
@@ -20,7 +20,7 @@ FLAGS = (
     *("checkpoint_at_end", "exclude_buffer_from_checkpoint"),
 )
 # Each environment has a state of its own, and TorchRL steps all of them at once.
-MOST_ENVIRONMENTS = 1_000_000
+MOST_ENVIRONMENTS = 100_000
 Bounds = dict[str, Any]
 COUNT: Bounds = {"low": 1, "integer": True}
 ENVIRONMENTS: Bounds = {**COUNT, "high": MOST_ENVIRONMENTS}
@@ -64,7 +64,9 @@ OFF_POLICY: dict[str, Bounds] = {
 }
 
 
-def check_experiment(config: ExperimentConfig, on_policy: bool) -> None:
+def check_experiment(
+    config: ExperimentConfig, on_policy: bool, *, here: bool = True
+) -> None:
     """Check all options that an algorithm of a kind reads, before anything is built.
 
     Those of the other kind are left alone: BenchMARL's YAML gives both.
@@ -72,6 +74,10 @@ def check_experiment(config: ExperimentConfig, on_policy: bool) -> None:
     Args:
         config (ExperimentConfig): the options.
         on_policy (bool): the algorithm's kind.
+
+    Keyword Args:
+        here (bool): whether it is to run on this machine, with its devices, packages
+            and folders.
 
     Raises:
         TypeError: if a value has the wrong type.
@@ -99,11 +105,13 @@ def check_experiment(config: ExperimentConfig, on_policy: bool) -> None:
     if not on_policy:
         _check_exploration(config)
         _check_memory(config)
-    _check_devices(config)
     _check_optimizer(config)
     check_loggers(config.loggers)
     _check_project(config)
-    _check_folder(config.save_folder)
+    if here:
+        check_logger_packages(config.loggers)
+        _check_devices(config)
+        _check_folder(config.save_folder)
 
 
 def _check_names(config: ExperimentConfig) -> None:

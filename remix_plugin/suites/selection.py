@@ -6,12 +6,21 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from benchmarl.hydra_config import load_algorithm_config_from_hydra
+from benchmarl.experiment import ExperimentConfig
+from benchmarl.hydra_config import (
+    load_algorithm_config_from_hydra,
+    load_experiment_config_from_hydra,
+    load_model_config_from_hydra,
+    load_task_config_from_hydra,
+)
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from remix_plugin.algorithms.sizes import check_model_sizes
+from remix_plugin.experiment.ranges import check_experiment
+from remix_plugin.starcraft.installation import StarCraftError
 from remix_plugin.suites.plan import Run, Suite
 
 
@@ -52,16 +61,24 @@ def select_runs(suites: Iterable[Suite], patterns: Sequence[str] = ()) -> list[R
     return chosen
 
 
-def check_overrides(runs: Iterable[Run]) -> None:
+def check_overrides(runs: Iterable[Run], *, here: bool = True) -> None:
     """Compose runs with Hydra, so that what is misspelt shows before any training.
 
     As this takes a third of a second a run, only so many are tried that each choice of
     an algorithm, of a task, of a model and of an experiment, with its options, is tried
-    once.
+    once, and each experiment with each algorithm.
+
+    Args:
+        runs (iterable of Run): that are to be run.
+
+    Keyword Args:
+        here (bool): whether they are to run on this machine, whose devices, packages
+            and simulators they then need.
 
     Raises:
-        ValueError: if a run cannot be composed, with Hydra's own words, or would
-            leave no results in its folder.
+        ValueError: if a run cannot be composed, with Hydra's own words, would leave no
+            results in its folder, or has an option out of range.
+        ModuleNotFoundError: if a package is not installed.
     """
     with initialize_config_module("benchmarl.conf", version_base=None):
         for run in _covering(list(runs)):
@@ -74,8 +91,28 @@ def check_overrides(runs: Iterable[Run]) -> None:
                     f"{' '.join(run.overrides)}."
                 ) from error
             _check_experiment(run, config.experiment)
-            algorithm = load_algorithm_config_from_hydra(config.algorithm)
-            _check_batches(run, config.experiment, algorithm.on_policy())
+            try:
+                _check_options(run, config, here)
+            except ImportError as error:
+                raise ModuleNotFoundError(f"{run.name}: {error}") from error
+            except (TypeError, ValueError, StarCraftError) as error:
+                raise ValueError(f"{run.name}: {error}") from error
+
+
+def _check_options(run: Run, config: DictConfig, here: bool) -> None:
+    """Make all options of a run, for which they must be in range."""
+    on_policy = load_algorithm_config_from_hydra(config.algorithm).on_policy()
+    experiment = load_experiment_config_from_hydra(config.experiment)
+    check_experiment(experiment, on_policy, here=here)
+    _check_batches(config.experiment, on_policy)
+    # What BenchMARL itself refuses; a class of ours would look at this machine again.
+    ExperimentConfig.validate(experiment, on_policy)
+    for name in ("model", "critic_model"):
+        check_model_sizes(name, load_model_config_from_hydra(config[name]))
+    task = load_task_config_from_hydra(config.task, run.task)
+    if here:
+        # Where tasks of ours look for their simulators.
+        task.supports_continuous_actions()
 
 
 def _check_experiment(run: Run, experiment: DictConfig) -> None:
@@ -96,14 +133,14 @@ def _check_experiment(run: Run, experiment: DictConfig) -> None:
             )
 
 
-def _check_batches(run: Run, experiment: DictConfig, on_policy: bool) -> None:
+def _check_batches(experiment: DictConfig, on_policy: bool) -> None:
     """Refuse batches that the collector would round up: evaluations would be missed."""
     kind = "on_policy" if on_policy else "off_policy"
     names = f"{kind}_collected_frames_per_batch", f"{kind}_n_envs_per_worker"
     frames, n_envs = (experiment[name] for name in names)
     if frames % n_envs:
         raise ValueError(
-            f"{run.name} has experiment.{names[0]}={frames}: it must be a multiple of "
+            f"experiment.{names[0]}={frames} is not allowed: it must be a multiple of "
             f"experiment.{names[1]}={n_envs}, or more is collected than BenchMARL "
             "counts with, and evaluations are missed."
         )
@@ -124,10 +161,14 @@ def _covering(runs: Sequence[Run]) -> list[Run]:
 
 
 def _parts(run: Run) -> set[tuple[str, ...]]:
-    """Overrides of a run but its seed, those of one group of configs together."""
+    """Overrides of a run but its seed, those of one group of configs together.
+
+    Those of the experiment also go with the algorithm's, which reads some of them only.
+    """
     groups: dict[str, list[str]] = {}
     for override in run.overrides:
         group = re.split(r"[.=@/]", override.lstrip("+~"), maxsplit=1)[0]
         if group != "seed":
             groups.setdefault(group, []).append(override)
-    return {tuple(overrides) for overrides in groups.values()}
+    both = [*groups.get("algorithm", []), *groups.get("experiment", [])]
+    return {tuple(overrides) for overrides in (*groups.values(), both)}
