@@ -5,13 +5,35 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 
-from benchmarl.experiment import ExperimentConfig
+from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models.common import ModelConfig
 from tensordict import NestedKey
 from torchrl.data import Categorical, Composite, OneHot
 from torchrl.envs import EnvBase
 
+from remix_plugin.algorithms.sizes import check_frames, check_model_sizes
+from remix_plugin.callbacks.videos import check_can_write_videos
+from remix_plugin.experiment.ranges import check_experiment
 from remix_plugin.models.fused_gru import FusedGruConfig
+
+
+def check_setup(experiment: Experiment) -> None:
+    """Refuse options that no algorithm of ours can run with, or this machine cannot.
+
+    Args:
+        experiment (Experiment): so far that it has its task.
+
+    Raises:
+        TypeError: if an option of the experiment or a model has the wrong type.
+        ValueError: if one is out of range, or takes more memory than there is.
+        ModuleNotFoundError: if a logger's package is not installed.
+    """
+    # A script's own ExperimentConfig has not been checked yet.
+    check_experiment(experiment.config, experiment.on_policy)
+    check_model_sizes("model", experiment.model_config)
+    check_model_sizes("critic_model", experiment.critic_model_config)
+    check_frames(experiment)
+    check_can_write_videos(experiment)
 
 
 def check_collection(name: str, config: ExperimentConfig) -> None:

@@ -25,15 +25,14 @@ from remix_plugin.algorithms.checks import (
     check_collection,
     check_models,
     check_rows,
+    check_setup,
 )
 from remix_plugin.algorithms.run_folder import LeavesNoFolder, leaving_no_folder
-from remix_plugin.algorithms.sizes import check_frames, check_model_sizes
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import EvaluationData
-from remix_plugin.callbacks.videos import prepare_videos
+from remix_plugin.callbacks.videos import Videos
 from remix_plugin.configs import config_path, read_options
 from remix_plugin.data.prioritized import PrioritizedSampler
-from remix_plugin.experiment.ranges import check_experiment
 from remix_plugin.modules.mixers import MixerState
 from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.validation import check_choice, check_flag, check_number
@@ -346,12 +345,8 @@ class ValueFactorisationConfig(AlgorithmConfig):
         """
         with leaving_no_folder(experiment):
             self._check_again()
-            # A script's own ExperimentConfig has not been checked yet.
-            check_experiment(experiment.config, self.on_policy())
-            check_model_sizes("model", experiment.model_config)
-            check_model_sizes("critic_model", experiment.critic_model_config)
-            check_frames(experiment)
-            prepare_videos(experiment)
+            check_setup(experiment)
+            attach(experiment, Videos())
             return super().get_algorithm(experiment)
 
     def _check_again(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from benchmarl.experiment import Callback, Experiment
 from torch import Tensor
 from torchrl.record import CSVLogger
+from torchrl.record.loggers import Logger
 
-from remix_plugin.callbacks.attaching import attach, keeps_results
+from remix_plugin.callbacks.attaching import keeps_results
 from remix_plugin.experiment.loggers import check_videos, torchvision_writes_videos
 
 FRAMES_PER_SECOND = 8
@@ -44,44 +45,42 @@ class GifLogger(CSVLogger):
         )
 
 
-class Gifs(Callback):
-    """Has csv loggers write GIFs, once an experiment has its loggers."""
+class Videos(Callback):
+    """Has csv loggers write GIFs where torchvision no longer writes videos.
+
+    BenchMARL's csv logger calls ``torchvision.io.write_video``, and a run fails at its
+    first evaluation where there is none.
+    """
 
     def on_setup(self) -> None:
-        """Put a :class:`GifLogger` in the place of each csv logger."""
-        use_gifs(self.experiment)
+        """Check packages, and put a :class:`GifLogger` in the place of csv loggers.
+
+        Raises:
+            ModuleNotFoundError: if a package is missing.
+        """
+        check_can_write_videos(self.experiment)
+        if not torchvision_writes_videos():
+            logger = self.experiment.logger
+            logger.loggers = [_with_gifs(one) for one in logger.loggers]
 
 
-def prepare_videos(experiment: Experiment) -> None:
-    """Check that videos can be written, if there will be any; those of csv always can.
-
-    BenchMARL's csv logger writes them with ``torchvision.io.write_video``, and a run
-    fails at its first evaluation where torchvision has it no more.
+def check_can_write_videos(experiment: Experiment) -> None:
+    """Check that all loggers can write videos, if there will be any.
 
     Args:
-        experiment (Experiment): that is being set up, or is ready.
+        experiment (Experiment): so far that it has its task.
 
     Raises:
-        ModuleNotFoundError: if a package is missing.
+        ModuleNotFoundError: if a package is missing; the message says what installs it.
     """
     config = experiment.config
     is_shown = config.render and config.evaluation and keeps_results(experiment)
-    if not is_shown or not experiment.task.has_render(experiment.test_env):
-        return
-    check_videos(config)
-    if "csv" not in config.loggers or torchvision_writes_videos():
-        return
-    if hasattr(experiment, "logger"):
-        use_gifs(experiment)
-    else:
-        attach(experiment, Gifs())
+    if is_shown and experiment.task.has_render(experiment.test_env):
+        check_videos(config)
 
 
-def use_gifs(experiment: Experiment) -> None:
-    """Put a :class:`GifLogger` in the place of each csv logger, over the same files."""
-    experiment.logger.loggers = [
-        GifLogger(exp_name=logger.exp_name, log_dir=logger.log_dir)
-        if type(logger) is CSVLogger
-        else logger
-        for logger in experiment.logger.loggers
-    ]
+def _with_gifs(logger: Logger) -> Logger:
+    """The same logger, or one over the same files that writes GIFs."""
+    if type(logger) is not CSVLogger:
+        return logger
+    return GifLogger(exp_name=logger.exp_name, log_dir=logger.log_dir)

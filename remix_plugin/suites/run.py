@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.videos import Videos
 from remix_plugin.suites.record import current_commit, write_record
 
 
@@ -29,7 +30,9 @@ def main(cfg: DictConfig) -> None:
     commit = current_commit()
     hydra_config = HydraConfig.get()
     task_name = hydra_config.runtime.choices["task"]
-    experiment = load_experiment_from_hydra(cfg, task_name=task_name)
+    experiment = load_experiment_from_hydra(
+        cfg, task_name=task_name, callbacks=(Videos(),)
+    )
     attach(experiment, EvaluationData())
     experiment.run()
     write_record(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
+from benchmarl.algorithms import algorithm_config_registry
 from benchmarl.experiment import ExperimentConfig
 from benchmarl.hydra_config import (
     load_algorithm_config_from_hydra,
@@ -66,7 +67,7 @@ def check_overrides(runs: Iterable[Run], *, here: bool = True) -> None:
 
     As this takes a third of a second a run, only so many are tried that each choice of
     an algorithm, of a task, of a model and of an experiment, with its options, is tried
-    once, and each experiment with each algorithm.
+    once, and each experiment with algorithms on and off policy if there are both.
 
     Args:
         runs (iterable of Run): that are to be run.
@@ -163,12 +164,24 @@ def _covering(runs: Sequence[Run]) -> list[Run]:
 def _parts(run: Run) -> set[tuple[str, ...]]:
     """Overrides of a run but its seed, those of one group of configs together.
 
-    Those of the experiment also go with the algorithm's, which reads some of them only.
+    Those of the experiment go with the algorithm's kind, which reads some of them only.
     """
     groups: dict[str, list[str]] = {}
     for override in run.overrides:
         group = re.split(r"[.=@/]", override.lstrip("+~"), maxsplit=1)[0]
         if group != "seed":
             groups.setdefault(group, []).append(override)
-    both = [*groups.get("algorithm", []), *groups.get("experiment", [])]
-    return {tuple(overrides) for overrides in (*groups.values(), both)}
+    experiment = (_kind(groups.get("algorithm", [])), *groups.pop("experiment", []))
+    return {experiment, *(tuple(overrides) for overrides in groups.values())}
+
+
+def _kind(overrides: Iterable[str]) -> str:
+    """Kind of the algorithm that is chosen, its name where it is not known."""
+    for override in overrides:
+        group, _, choice = override.partition("=")
+        if group == "algorithm":
+            config = algorithm_config_registry.get(choice.rpartition("/")[2])
+            if config is None:
+                return choice
+            return "on policy" if config.on_policy() else "off policy"
+    return ""
