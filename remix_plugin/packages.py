@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-# What installs a package, where that is not its own name
-DISTRIBUTIONS = {"PIL": "pillow"}
+# Names of packages where they are imported by others, and what installs them
+NAMES = {"PIL": "pillow"}
+INSTALLED_BY = {"jaxmarl": "'remix_plugin[smax]'"}
 
 
 def is_installed(package: str) -> bool:
@@ -26,10 +27,10 @@ def check_package(package: str, needed_by: str, remedy: str = "") -> None:
         ModuleNotFoundError: if it is not installed; the message says what installs it.
     """
     if not is_installed(package):
-        name = DISTRIBUTIONS.get(package, package)
+        name = NAMES.get(package, package)
         raise ModuleNotFoundError(
             f"{needed_by} needs the package {name}, which is not installed. Install it "
-            f"with: pip install {name}. {remedy}".rstrip(),
+            f"with: pip install {INSTALLED_BY.get(name, name)} {remedy}".rstrip(),
             name=package,
         )
 

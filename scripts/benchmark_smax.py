@@ -22,6 +22,9 @@ from benchmarking import machine, quartiles, take_turns
 
 from remix_plugin.environments.smax.backend import import_smax
 from remix_plugin.environments.smax.common import SmaxTask
+from remix_plugin.packages import exit_without
+
+exit_without("jaxmarl")
 
 # Before JAX: it leaves the GPU's memory to others.
 import_smax()

@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from remix_plugin.plotting.figures import KINDS, draw_figures, without_data
-from remix_plugin.plotting.paper_figure import save
-from remix_plugin.plotting.tables import all_tables
-from remix_plugin.results.archive import read_archive
-from remix_plugin.results.reading import read_results
+from remix_plugin.packages import exit_without
+
+exit_without("matplotlib")
+
+from remix_plugin.plotting.figures import KINDS, draw_figures, without_data  # noqa: E402
+from remix_plugin.plotting.paper_figure import save  # noqa: E402
+from remix_plugin.plotting.tables import all_tables  # noqa: E402
+from remix_plugin.results.archive import read_archive  # noqa: E402
+from remix_plugin.results.reading import read_results  # noqa: E402
 
 
 def main() -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib
+from remix_plugin.packages import exit_without
+
+exit_without("matplotlib")
+
+import matplotlib  # noqa: E402
 
 matplotlib.use("Agg")
 
-from remix_plugin.plotting.learning_curves import Curve, plot_curves, read_curves
+from remix_plugin.plotting.learning_curves import Curve, plot_curves, read_curves  # noqa: E402
 
 
 def main() -> None:

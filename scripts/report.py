@@ -8,7 +8,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from remix_plugin.report.page import write_report
+from remix_plugin.packages import exit_without
+
+exit_without("matplotlib", "jinja2")
+
+from remix_plugin.report.page import write_report  # noqa: E402
 
 
 def main() -> None:

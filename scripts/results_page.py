@@ -9,10 +9,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from remix_plugin.plotting.tables import all_tables
-from remix_plugin.report.markdown import fill
-from remix_plugin.report.page import where_table
-from remix_plugin.results.archive import read_archive
+from remix_plugin.packages import exit_without
+
+exit_without("matplotlib", "jinja2")
+
+from remix_plugin.plotting.tables import all_tables  # noqa: E402
+from remix_plugin.report.markdown import fill  # noqa: E402
+from remix_plugin.report.page import where_table  # noqa: E402
+from remix_plugin.results.archive import read_archive  # noqa: E402
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "RESULTS.md"

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from benchmarl.experiment import Experiment
-from PIL import Image
 from tensordict import TensorDictBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
 
 import remix_plugin
 from remix_plugin.callbacks.episodes import read_episodes
 from remix_plugin.callbacks.evaluation import STATE_KEY
+from remix_plugin.packages import exit_without
 
 FRAMES_PER_SECOND = 8
 LAST_FRAME_SECONDS = 2
@@ -29,6 +29,7 @@ LAST_FRAME_SECONDS = 2
 
 def main() -> None:
     """Play an episode, write it and say how it went."""
+    exit_without("PIL")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "checkpoint", type=Path, help="a run's checkpoints/checkpoint_FRAMES.pt"
@@ -114,6 +115,8 @@ def play(experiment: Experiment, seed: int) -> tuple[list[np.ndarray], TensorDic
 
 def write_gif(path: Path, frames: list[np.ndarray]) -> None:
     """Write pictures ``[height, width, 3]``, the last of which stays on for longer."""
+    from PIL import Image
+
     images = [Image.fromarray(frame) for frame in frames]
     shown = [1000 // FRAMES_PER_SECOND] * len(images)
     shown[-1] = 1000 * LAST_FRAME_SECONDS

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from remix_plugin.validation import check_choice, check_flag, check_number
+from remix_plugin.validation import (
+    check_bytes,
+    check_choice,
+    check_flag,
+    check_number,
+    check_size,
+    machine_memory,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,40 @@ def test_value_that_is_no_number_is_refused(
     message = f"size={value!r} is not allowed: it must be {kind}."
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         check_number("size", value, integer=integer)
+
+
+def test_nullable_number_may_be_none() -> None:
+    check_number("size", None, low=1, nullable=True)
+    message = "size=0 is not allowed: it must be null or an integer >= 1."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_number("size", 0, low=1, integer=True, nullable=True)
+
+
+def test_whole_number_beyond_floats_is_finite() -> None:
+    check_number("size", 10**400, low=1, integer=True)
+    with pytest.raises(ValueError, match=r"^size=1000.* <= 5\.$"):
+        check_number("size", 10**400, high=5, integer=True)
+
+
+@pytest.mark.parametrize("value", [1, 16_384])
+def test_size_is_accepted(value: int) -> None:
+    check_size("units", value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 16_385, 10**9])
+def test_size_out_of_bounds_is_refused(value: int) -> None:
+    message = f"units={value} is not allowed: it must be an integer >= 1 and <= 16384."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_size("units", value)
+
+
+def test_bytes_are_held_to_the_memory_of_the_machine() -> None:
+    memory = int(machine_memory())
+    assert memory > 10**8
+    check_bytes("size=1", "a thing", memory)
+    message = r"^size=1 is not allowed: a thing takes [\d,]+ GB of memory or more"
+    with pytest.raises(ValueError, match=message):
+        check_bytes("size=1", "a thing", memory + 1)
 
 
 @pytest.mark.parametrize("value", [True, False])

@@ -21,7 +21,7 @@ class MonotonicFactorisation(ValueFactorisation):
     """A joint value that rises with each agent's utility, as in QMIX.
 
     Args:
-        mixing_embed_dim (int): embedding size of the monotonic mixer, at least 1.
+        mixing_embed_dim (int): embedding size of the monotonic mixer, 1 to 16,384.
         hypernet_layers (int): layers of its hypernetworks: 1 is TorchRL's ``QMixer``,
             2 that of the Weighted QMIX code.
         **kwargs: as :class:`~.common.ValueFactorisation`.

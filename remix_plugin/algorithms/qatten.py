@@ -36,11 +36,11 @@ class Qatten(ValueFactorisation):
     knows no such slices, so they are the agent's observation.
 
     Args:
-        n_heads (int): heads of the attention, at least 1.
-        embed_dim (int): size of queries and keys, at least 1.
-        query_dim (int): hidden units of the queries, at least 1.
-        head_dim (int): hidden units of the heads' weights, at least 1.
-        constant_dim (int): hidden units of the constant, at least 1.
+        n_heads (int): heads of the attention, 1 to 16,384.
+        embed_dim (int): size of queries and keys, 1 to 16,384.
+        query_dim (int): hidden units of the queries, 1 to 16,384.
+        head_dim (int): hidden units of the heads' weights, 1 to 16,384.
+        constant_dim (int): hidden units of the constant, 1 to 16,384.
         weighted_heads (bool): whether the state weighs the heads, or all count 1.
         attend_reg_coef (float): coefficient of the attention's squared logits in the
             loss, at least 0.

@@ -26,9 +26,9 @@ class Qplex(ValueFactorisation):
     """QPLEX (arXiv 2008.01062): advantages weighted by the joint action.
 
     Args:
-        n_heads (int): heads of the importance of advantages, at least 1.
+        n_heads (int): heads of the importance of advantages, 1 to 16,384.
         importance_layers (int): linear layers of its networks, 1 to 3.
-        hypernet_dim (int): units of every hidden layer of the mixer, at least 1.
+        hypernet_dim (int): units of every hidden layer of the mixer, 1 to 16,384.
         **kwargs: as :class:`~.common.ValueFactorisation`.
     """
 

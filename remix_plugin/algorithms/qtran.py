@@ -31,8 +31,8 @@ class Qtran(ValueFactorisation):
         arch (str): what the joint value reads of each agent: ``"features"``, its action
             and features that ``critic_model`` makes of its observation, or ``"coma"``,
             its action alone.
-        embed_dim (int): units of each hidden layer of both joint networks, at least 1.
-        feature_dim (int): features of each agent, at least 1.
+        embed_dim (int): units of each hidden layer of both joint networks, 1 to 16,384.
+        feature_dim (int): features of each agent, 1 to 16,384.
         lambda_opt (float): weight of the condition on the greedy joint action, above 0.
         lambda_nopt (float): weight of the condition on all others, above 0.
         **kwargs: as :class:`~.common.ValueFactorisation`.

@@ -32,7 +32,7 @@ class WeightedProjection(MonotonicFactorisation):
 
     Args:
         unrestricted_embed_dim (int): units of each hidden layer of the unrestricted
-            mixer, at least 1.
+            mixer, 1 to 16,384.
         **kwargs: as :class:`~.monotonic.MonotonicFactorisation`.
     """
 

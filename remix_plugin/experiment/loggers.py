@@ -53,7 +53,7 @@ def check_logger_packages(loggers: Sequence[str]) -> None:
     there = [n for n, p in packages.items() if p is None or is_installed(p)]
     for name, package in packages.items():
         if package is not None:
-            remedy = f"Or do without {name}: experiment.loggers=[{','.join(there)}]"
+            remedy = f"(or do without {name}: experiment.loggers=[{','.join(there)}])"
             check_package(package, f"experiment.loggers={list(loggers)}", remedy)
 
 
@@ -67,7 +67,7 @@ def check_videos(config: ExperimentConfig) -> None:
         ModuleNotFoundError: if a package is missing, or no longer writes videos.
     """
     given = f"experiment.render=True with experiment.loggers={list(config.loggers)}"
-    remedy = "Or do without videos: experiment.render=False"
+    remedy = "(or do without videos: experiment.render=False)"
     for name in config.loggers:
         if name == "csv" and not torchvision_writes_videos():
             check_package("PIL", given, remedy)

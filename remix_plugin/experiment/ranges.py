@@ -171,9 +171,9 @@ def _check_device(field: str, value: Any) -> None:
         )
     if kind in kinds and int(index or 0) >= kinds[kind].device_count():
         raise ValueError(
-            f"{field}={name!r} is not allowed: PyTorch {torch.__version__} sees "
-            f"{kinds[kind].device_count()} such devices on this machine. It must be "
-            "one that it sees, such as cpu."
+            f"{field}={name!r} is not allowed: it must be a device that PyTorch "
+            f"{torch.__version__} sees on this machine, where it sees "
+            f"{kinds[kind].device_count()} of this kind."
         )
     if kind not in kinds and kind != "cpu":
         _check_backend(field, name)

@@ -30,11 +30,13 @@ SHARED_RANGES = [
 ]
 MONOTONIC_RANGES = [
     ("mixing_embed_dim", 0, "an integer >= 1"),
+    ("mixing_embed_dim", 10**9, "an integer >= 1 and <= 16384"),
     ("hypernet_layers", 3, "one of 1, 2"),
 ]
 PROJECTION_RANGES = [
     *MONOTONIC_RANGES,
     ("unrestricted_embed_dim", -1, "an integer >= 1"),
+    ("unrestricted_embed_dim", 10**9, "an integer >= 1 and <= 16384"),
 ]
 REMIX_RANGES = [
     *PROJECTION_RANGES,
@@ -60,19 +62,24 @@ WQMIX_RANGES = [
 ]
 QPLEX_RANGES = [
     ("n_heads", 0, "an integer >= 1"),
+    ("n_heads", 10**9, "an integer >= 1 and <= 16384"),
     ("importance_layers", 0, "one of 1, 2, 3"),
     ("importance_layers", 4, "one of 1, 2, 3"),
     ("hypernet_dim", 0, "an integer >= 1"),
+    ("hypernet_dim", 10**9, "an integer >= 1 and <= 16384"),
 ]
 QATTEN_RANGES = [
     *((size, 0, "an integer >= 1") for size in QATTEN_SIZES),
+    *((size, 10**9, "an integer >= 1 and <= 16384") for size in QATTEN_SIZES),
     ("attend_reg_coef", -0.1, "a number >= 0"),
     ("attend_reg_coef", float("inf"), "a number >= 0"),
 ]
 QTRAN_RANGES = [
     ("arch", "qtran_paper", "one of 'coma', 'features'"),
     ("embed_dim", 0, "an integer >= 1"),
+    ("embed_dim", 10**9, "an integer >= 1 and <= 16384"),
     ("feature_dim", 0, "an integer >= 1"),
+    ("feature_dim", 10**9, "an integer >= 1 and <= 16384"),
     ("lambda_opt", 0.0, "a number > 0"),
     ("lambda_nopt", 0.0, "a number > 0"),
     ("lambda_nopt", float("nan"), "a number > 0"),

@@ -26,7 +26,8 @@ TASK_RANGES = [
 def test_option_that_is_added_to_a_task_is_refused(
     experiment_from_hydra: FromHydra, save_folder: Path
 ) -> None:
-    with pytest.raises(TypeError, match="n_wolves"):
+    message = r"task\.n_wolves is not an option of PredatorPreyConfig: .* n_prey, "
+    with pytest.raises(TypeError, match=message):
         experiment_from_hydra(
             "algorithm=remix", "task=predator_prey/punish_2", "+task.n_wolves=3"
         )
@@ -106,3 +107,23 @@ def test_bad_payoff_is_refused(
 def test_payoff_that_is_no_list_is_refused() -> None:
     with pytest.raises(TypeError, match="payoff='high' is not allowed"):
         MatrixGameTask.CUSTOM.get_task({"payoff": "high"})
+
+
+def test_option_that_a_script_adds_or_leaves_out_is_named() -> None:
+    task = PredatorPreyTask.PUNISH_2.get_from_yaml()
+    with pytest.raises(TypeError, match=r"task\.n_prex is not .* n_prey, "):
+        PredatorPreyTask.PUNISH_2.get_task({**task.config, "n_prex": 3})
+    task.config.pop("n_prey")
+    with pytest.raises(TypeError, match=r"task\.n_prey is missing"):
+        task.supports_continuous_actions()
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [{"window_size": 100_001}, {"grid_height": 10**6, "grid_width": 10**6}],
+)
+def test_world_that_no_memory_holds_is_refused(sizes: dict[str, int]) -> None:
+    options = {**PredatorPreyTask.PUNISH_2.get_from_yaml().config, **sizes}
+    field, value = next(iter(sizes.items()))
+    with pytest.raises(ValueError, match=rf"{field}={value}.*not allowed: .* GB"):
+        PredatorPreyTask.PUNISH_2.get_task(options)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarl.algorithms import QmixConfig
 from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.hydra_config import load_experiment_from_hydra
 from benchmarl.models import GruConfig, MlpConfig
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torchrl.data import Composite, Unbounded
 
 from remix_plugin.configs import config_path
+from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.models.fused_gru import FusedGru, FusedGruConfig
 
 AGENTS, OUTPUTS, BATCH, STEPS = 3, 5, 4, 6
@@ -273,6 +275,7 @@ def test_memory_of_another_shape_is_refused() -> None:
         (TypeError, "mlp_num_cells", [64.0], "an integer >= 1"),
         (ValueError, "encoder_num_cells", [8, 0], "an integer >= 1"),
         (ValueError, "hidden_size", 0, "an integer >= 1"),
+        (ValueError, "hidden_size", 10**9, "an integer >= 1 and <= 16384"),
         (TypeError, "hidden_size", 1.5, "an integer >= 1"),
         (ValueError, "n_layers", 0, "an integer >= 1"),
         (TypeError, "n_layers", True, "an integer >= 1"),
@@ -286,6 +289,26 @@ def test_bad_option_is_refused(
 ) -> None:
     with pytest.raises(error, match=rf"^{field}\S*=.* not allowed.*{allowed}"):
         fused(**{field: value})
+    # As a script may change it later.
+    config = fused()
+    with pytest.raises(error, match=rf"^{field}\S*=.* not allowed.*{allowed}"):
+        setattr(config, field, value)
+    assert config == fused()
+
+
+def test_list_of_units_that_a_script_changes_is_refused(
+    tiny_experiment: ExperimentConfig, save_folder: Path
+) -> None:
+    model = fused()
+    model.mlp_num_cells.append(0)
+    with pytest.raises(ValueError, match=r"^mlp_num_cells\[1\]=0 is not allowed"):
+        Experiment(
+            task=PredatorPreyTask.PUNISH_2.get_from_yaml(),
+            algorithm_config=QmixConfig.get_from_yaml(),
+            model_config=model,
+            seed=0,
+            config=tiny_experiment,
+        )
 
 
 Build = Callable[..., Experiment]

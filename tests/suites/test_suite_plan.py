@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,51 @@ def test_batches_that_would_be_rounded_up_are_refused(
     check(other)
     with pytest.raises(ValueError, match=rf"{kind}_{frames[:-5]}2010 is .*_worker=40"):
         check(kind)
+
+
+@pytest.mark.parametrize("algorithm", ["qmix", "remix"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("experiment.gamma=1.5", r"experiment\.gamma=1\.5 is not .* >= 0 and <= 1"),
+        ("experiment.off_policy_n_optimizer_steps=0", r"steps=0 is not .* >= 1"),
+        ("experiment.evaluation_interval=2_001", "not a multiple of"),
+        ("experiment.loggers=[cvs]", r"loggers=\['cvs'\] is not .* csv, mlflow"),
+        ("model.num_cells=[1_000_000_000]", r"model\.num_cells\[0\]=.* <= 16384"),
+        ("task.window_size=100_001", "window_size=100001 is not .* of this machine"),
+        ("+task.n_prex=3", "n_prex is not an option .* n_prey,"),
+    ],
+)
+def test_options_out_of_range_are_refused_for_every_algorithm(
+    algorithm: str, override: str, message: str, tmp_path: Path
+) -> None:
+    path = write_suite(tmp_path, override, algorithms=[algorithm], seeds=(0,))
+    with pytest.raises(ValueError, match=rf"(?s){algorithm}/seed_0: .*{message}"):
+        check_overrides(read_suite(path).runs)
+
+
+def test_options_of_each_kind_are_checked_with_an_algorithm_of_that_kind(
+    tmp_path: Path,
+) -> None:
+    on_policy = "experiment.on_policy_minibatch_size=0"
+    whole = "experiment.evaluation_interval=12_000"
+    algorithms = {"a": ["algorithm=qmix", on_policy], "b": ["algorithm=mappo", whole]}
+    path = write_suite(tmp_path, algorithms=algorithms)
+    check_overrides(read_suite(path).runs)
+    algorithms["c"] = ["algorithm=mappo", whole, on_policy]
+    path = write_suite(tmp_path, algorithms=algorithms)
+    with pytest.raises(ValueError, match=r"c/seed_0: .*minibatch_size=0"):
+        check_overrides(read_suite(path).runs)
+
+
+def test_packages_and_devices_are_those_of_the_machine_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    path = write_suite(tmp_path, "experiment.loggers=[csv,wandb]")
+    check_overrides(read_suite(path).runs, here=False)
+    with pytest.raises(ModuleNotFoundError, match=r"seed_0: .* pip install wandb"):
+        check_overrides(read_suite(path).runs)
 
 
 def test_misspelt_algorithm_after_others_is_named(tmp_path: Path) -> None:

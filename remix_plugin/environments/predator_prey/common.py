@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.envs import EnvBase, Transform
@@ -19,21 +17,6 @@ class PredatorPreyClass(PluginTaskClass):
 
     config_class = PredatorPreyConfig
     env_class = PredatorPreyEnv
-
-    def get_env_fun(
-        self,
-        num_envs: int,
-        continuous_actions: bool,
-        seed: int | None,
-        device: str,
-    ) -> Callable[[], EnvBase]:
-        """A function that makes the environment.
-
-        Raises:
-            ValueError: if so many environments do not fit into memory.
-        """
-        self.options.check_memory(num_envs)
-        return super().get_env_fun(num_envs, continuous_actions, seed, device)
 
     def max_steps(self, env: EnvBase) -> int:
         """The time limit."""

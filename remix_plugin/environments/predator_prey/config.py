@@ -95,20 +95,27 @@ class PredatorPreyConfig:
                 f"{self.grid_height} x {self.grid_width} grid."
             )
 
-        self.check_memory(num_envs=1)
+        self.check_memory()
 
-    def check_memory(self, num_envs: int) -> None:
-        """Refuse environments whose observations and state no memory holds.
+    def check_memory(self, num_envs: int = 1) -> None:
+        """Refuse environments whose observations and states no memory holds.
+
+        Args:
+            num_envs (int): environments that are stepped together.
 
         Raises:
             ValueError: if they take more than there is on this machine.
         """
-        sizes = ("grid_height", "grid_width", "n_predators", "n_prey", "window_size")
+        sizes = ("grid_height", "grid_width", "n_predators", "window_size")
         given = ", ".join(f"{name}={getattr(self, name)}" for name in sizes)
+        if num_envs > 1:
+            given = (
+                f"num_envs={num_envs} (experiment.evaluation_episodes, or "
+                f"..._n_envs_per_worker) with {given}"
+            )
         numbers = self.n_predators * self.window_size**2
         numbers += self.grid_height * self.grid_width
-        what = f"a step of {num_envs} environments"
-        check_bytes(given, what, 4 * num_envs * self.n_channels * numbers)
+        check_bytes(given, "a step", 4 * num_envs * self.n_channels * numbers)
 
     @property
     def n_channels(self) -> int:

@@ -68,7 +68,7 @@ class PredatorPreyEnv(EnvBase):
         device: where everything lives.
 
     Raises:
-        ValueError: if ``num_envs`` is below 1.
+        ValueError: if ``num_envs`` is below 1, or more than memory holds.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 8}
@@ -83,6 +83,7 @@ class PredatorPreyEnv(EnvBase):
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs={num_envs} is not allowed: it must be >= 1.")
+        config.check_memory(num_envs)
         super().__init__(device=device, batch_size=torch.Size([num_envs]))
         self.config = config
         self.group_map = {"agents": [f"agent_{i}" for i in range(config.n_predators)]}

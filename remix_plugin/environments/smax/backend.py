@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from remix_plugin.packages import check_package
+
 PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
 
 
@@ -24,7 +26,7 @@ def check_jaxmarl() -> None:
     """Refuse a machine without JaxMARL, or with another version; does not import it.
 
     Raises:
-        ModuleNotFoundError: if ``jaxmarl`` is not installed.
+        ModuleNotFoundError: if ``jaxmarl``, or ``jax`` below it, is not installed.
         ImportError: if it is not of version 0.2.
     """
     remedy = 'Install it with: pip install "remix_plugin[smax]" (Python 3.11 or newer).'
@@ -39,6 +41,7 @@ def check_jaxmarl() -> None:
             f"task=smax/... needs jaxmarl >=0.2,<0.3, but {found} is installed: other "
             f"versions have another engine. {remedy}"
         )
+    check_package("jax", "task=smax/...")
 
 
 @lru_cache
