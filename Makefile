@@ -18,7 +18,7 @@ MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
 
-.PHONY: train test test-ray lint learning compare matrix paper smax speed burn-in \
+.PHONY: train test test-ray lint learning compare matrix paper smax speed burn-in checkpoints \
   $(FIGURES) results-page clean
 # Figures share a results folder, and some runs.
 .NOTPARALLEL:
@@ -112,6 +112,10 @@ results-page: $(STAMP)
 # What burn_in=stored costs and gains
 burn-in: $(STAMP)
 	$(BIN)/python scripts/benchmark_burn_in.py
+
+# What a checkpoint costs, in seconds and bytes
+checkpoints: $(STAMP)
+	$(BIN)/python scripts/benchmark_checkpoints.py
 
 # The speed tables of the README
 speed: $(STAMP)

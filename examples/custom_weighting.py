@@ -62,6 +62,7 @@ if __name__ == "__main__":
             loss_function="l2",
             td_lambda=0.0,
             burn_in="zero",
+            absolute_metric_factor=None,
         ),
         model_config=MlpConfig(
             num_cells=[64], layer_class=nn.Linear, activation_class=nn.ReLU

@@ -6,7 +6,8 @@ Usage: python scripts/archive.py RESULTS_FOLDER FILE.json.gz
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from arguments import folder, new_file, refusals
 
 from remix_plugin.results.archive import write_archive
 from remix_plugin.results.reading import read_results
@@ -15,15 +16,18 @@ from remix_plugin.results.reading import read_results
 def main() -> None:
     """Read the folder and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where a suite has left its results")
-    parser.add_argument("file", type=Path, help="the archive, FILE.json.gz")
+    parser.add_argument(
+        "folder", type=folder, help="where a suite has left its results"
+    )
+    parser.add_argument(
+        "file", type=new_file(".json.gz"), help="the archive, FILE.json.gz"
+    )
     args = parser.parse_args()
-    if not args.file.name.endswith(".json.gz"):
-        parser.error(f"{args.file} is not allowed: it must end in .json.gz")
-    results = read_results(args.folder)
-    if not results:
-        parser.error(f"no run has ended in {args.folder}")
-    write_archive(args.file, results)
+    with refusals(parser):
+        results = read_results(args.folder)
+        if not results:
+            parser.error(f"no run has ended in {args.folder}")
+        write_archive(args.file, results)
     print(f"{args.file}: {len(results)} runs, {args.file.stat().st_size:,} bytes")
 
 

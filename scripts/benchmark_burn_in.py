@@ -18,6 +18,7 @@ import statistics
 import tempfile
 
 import torch
+from arguments import whole
 from benchmarking import machine, take_turns
 from benchmarl.experiment import Experiment
 from tensordict import TensorDictBase
@@ -41,8 +42,10 @@ SPANS = ((0, 1), (1, 5), (5, 20), (20, 50))
 def main() -> None:
     """Train, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=60_000, help="frames to train on")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--frames", type=whole(1), default=60_000, help="frames to train on"
+    )
+    parser.add_argument("--threads", type=whole(1), default=torch.get_num_threads())
     args = parser.parse_args()
     collected = get_experiment_config("predator_prey")
     frames = collected.off_policy_collected_frames_per_batch
@@ -73,6 +76,7 @@ def _experiment(frames: int, folder: str) -> Experiment:
     config.max_n_frames = config.off_policy_memory_size = frames
     config.loggers = []
     config.create_json = config.evaluation = config.checkpoint_at_end = False
+    config.checkpoint_interval = 0
     config.save_folder = folder
     paper = config_path("algorithm", "paper", "remix")
     algorithm = RemixConfig.get_from_yaml(str(paper))

@@ -16,6 +16,7 @@ import argparse
 from collections.abc import Callable
 
 import torch
+from arguments import device, whole
 from benchmarking import machine, print_ratios, take_turns
 from benchmarl.models import GruConfig
 from benchmarl.models.common import ModelConfig
@@ -35,11 +36,11 @@ TURNS = 7
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--agents", type=int, default=8)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rows", type=whole(1), default=32)
+    parser.add_argument("--steps", type=whole(5), default=200)
+    parser.add_argument("--agents", type=whole(1), default=8)
+    parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=whole(1), default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)

@@ -18,6 +18,7 @@ import statistics
 from collections.abc import Callable
 
 import torch
+from arguments import device, whole
 from benchmarking import machine, quartiles, take_turns
 
 from remix_plugin.environments.smax.backend import import_smax
@@ -41,8 +42,8 @@ REFERENCE = "step_env, awaited"
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=whole(1), default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(f"{machine(args.device, args.threads)}, jax {jax.__version__}")

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable
 
 import torch
+from arguments import device, whole
 from benchmarking import (
     machine,
     print_ratios,
@@ -46,8 +47,8 @@ UPDATES_PER_TURN = 5
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=whole(1), default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(machine(args.device, args.threads))

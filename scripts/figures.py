@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from arguments import new_folder, refusals
+
 from remix_plugin.packages import exit_without
 
 exit_without("matplotlib")
@@ -26,25 +28,26 @@ def main() -> None:
         "results", type=Path, help="a suite's results folder, or an archive (.json.gz)"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("figures"), help="folder to write them into"
+        "--out",
+        type=new_folder,
+        default=Path("figures"),
+        help="folder to write them into",
     )
     parser.add_argument(
         "--only", nargs="+", choices=KINDS, default=list(KINDS), help="what to draw"
     )
     args = parser.parse_args()
     is_archive = args.results.name.endswith(".json.gz")
-    try:
+    with refusals(parser):
         results = (read_archive if is_archive else read_results)(args.results)
         if not results:
             parser.error(f"no run has ended well in {args.results}")
         figures = draw_figures(results, args.only)
         tables = all_tables(results)
-    except (FileNotFoundError, KeyError, ValueError) as error:
-        parser.error(str(error))
-    for figure in figures:
-        for path in save(figure, args.out, ("png", "svg")):
-            print(path)
-        print(f"{figure.caption}\n")
+        for figure in figures:
+            for path in save(figure, args.out, ("png", "svg")):
+                print(path)
+            print(f"{figure.caption}\n")
     for line in without_data(figures, args.only):
         print(line)
     print(f"\n{tables}")

@@ -6,7 +6,8 @@ Usage: python scripts/learning_curves.py FOLDER [--at FRAMES ...] [--win-above R
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from arguments import folder, number, refusals, whole
 
 from remix_plugin.packages import exit_without
 
@@ -22,30 +23,33 @@ from remix_plugin.plotting.learning_curves import Curve, plot_curves, read_curve
 def main() -> None:
     """Print a line per run and write ``learning_curves.png`` into the folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where runs have left their results")
+    parser.add_argument(
+        "folder", type=folder, help="where runs have left their results"
+    )
     parser.add_argument(
         "--at",
-        type=int,
+        type=whole(0),
         nargs="+",
         default=[],
         help="also print a table of returns at these frames, and of times",
     )
     parser.add_argument(
         "--win-above",
-        type=float,
+        type=number,
         help="draw and print win rates: episodes with a larger return were won "
         "(15 on SMAX with its default reward_scale)",
     )
     args = parser.parse_args()
-    folder = args.folder.resolve()
-    curves = read_curves(folder, args.win_above)
-    picture = folder / "learning_curves.png"
-    plot_curves(curves).savefig(picture, dpi=150)
+    results = args.folder.resolve()
+    picture = results / "learning_curves.png"
+    with refusals(parser):
+        curves = read_curves(results, args.win_above)
+        plot_curves(curves).savefig(picture, dpi=150)
     for curve in curves:
         print(_summary(curve))
     if args.at:
         print(_table(curves, args.at))
-    print(f"results:        {folder}")
+    print(f"results:        {results}")
     print(f"learning curve: {picture}")
 
 

@@ -13,6 +13,7 @@ import argparse
 import tempfile
 
 import torch
+from arguments import whole
 from benchmarl.algorithms import algorithm_config_registry
 from benchmarl.experiment import Experiment
 from benchmarl.models import MlpConfig
@@ -30,8 +31,12 @@ def main() -> None:
     """Train and print, a row at a time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--algorithms", nargs="+", default=[*OURS, *THEIRS])
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to this, less 1")
-    parser.add_argument("--frames", type=int, default=6_400, help="games to learn from")
+    parser.add_argument(
+        "--seeds", type=whole(1), default=5, help="seeds 0 to this, less 1"
+    )
+    parser.add_argument(
+        "--frames", type=whole(1), default=6_400, help="games to learn from"
+    )
     args = parser.parse_args()
     for name in args.algorithms:
         if name not in algorithm_config_registry:

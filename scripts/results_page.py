@@ -9,6 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from arguments import refusals
+
+from remix_plugin.damaged import DamagedFileError, read_text
 from remix_plugin.packages import exit_without
 
 exit_without("matplotlib", "jinja2")
@@ -30,10 +33,15 @@ def main() -> None:
         "--check", action="store_true", help="write nothing; exit with 1 if it differs"
     )
     args = parser.parse_args()
-    results = read_archive(ARCHIVE)
-    texts = {"tables": all_tables(results), "where": where_table(results).markdown}
-    page = fill(PAGE.read_text(), texts)
-    if page == PAGE.read_text():
+    with refusals(parser):
+        results = read_archive(ARCHIVE)
+        texts = {"tables": all_tables(results), "where": where_table(results).markdown}
+        before = read_text(PAGE)
+        try:
+            page = fill(before, texts)
+        except ValueError as error:
+            raise DamagedFileError(PAGE, str(error)) from error
+    if page == before:
         print(f"{PAGE} is as its results have it: {len(results)} runs")
     elif args.check:
         sys.exit(f"{PAGE} differs from its results: run {Path(__file__).name}")

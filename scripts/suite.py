@@ -1,11 +1,11 @@
-"""Runs suites of experiments: what is finished stays, what was cut off starts anew.
+"""Runs suites of experiments: what is finished stays, what was cut off goes on.
 
 Usage: python scripts/suite.py SUITE [...] --results FOLDER [OVERRIDE ...]
 
 A suite is a file, or the name of one in ``benchmarl_configs/suites``. Runs that several
 suites share are run once, and so are those that the results folder has from before.
-Kill it at any moment and start it again: it loses the runs in flight at most. Ends with
-1 if any run has failed, with 130 on Ctrl-C.
+Kill it at any moment and start it again: runs go on from their last checkpoints. Ends
+with 1 if any run has failed, with 130 on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from suite_display import Display, print_end, print_plan
 
+from remix_plugin.damaged import one_line
 from remix_plugin.suites.estimate import Rates
 from remix_plugin.suites.folders import (
     OWN_FOLDER,
@@ -35,7 +36,7 @@ from remix_plugin.suites.launching import (
 )
 from remix_plugin.suites.local import RUN_COMMAND, run_locally
 from remix_plugin.suites.locks import acquire
-from remix_plugin.suites.overrides import split_overrides
+from remix_plugin.suites.overrides import check_results_folder, split_overrides
 from remix_plugin.suites.plan import read_suite
 from remix_plugin.suites.processes import start, stop
 from remix_plugin.suites.progress import Progress
@@ -58,8 +59,8 @@ def main(
     """
     args = _parse(arguments)
     args.command = command
-    overrides, options = split_overrides(o for o in args.words if "=" in o)
-    names = [word for word in args.words if "=" not in word]
+    names = [word for word in args.words if _is_suite(word)]
+    overrides, options = split_overrides(o for o in args.words if o not in names)
     try:
         _check(args, names, options)
         suites = [read_suite(name, tuple(overrides)) for name in names]
@@ -67,12 +68,12 @@ def main(
         refuse_other_runs(folders)
         to_do = [folder for folder in folders if not folder.is_finished]
         check_overrides((folder.run for folder in to_do), here=_runs_here(args))
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        print(error, file=sys.stderr)
+        rates = Rates(args.results)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(one_line(error), file=sys.stderr)
         return 2
     for suite in suites:
         print(f"{suite.name}: {suite.title}, {len(suite.runs)} runs")
-    rates = Rates(args.results)
     if args.dry_run:
         print_plan(folders, rates, args.processes or 1)
         return 0
@@ -144,10 +145,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
+def _is_suite(word: str) -> bool:
+    """Whether a word names a suite: paths may have = in them, too."""
+    return "=" not in word or (
+        word.endswith((".yaml", ".yml")) and os.path.isfile(word)
+    )
+
+
 def _check(
     args: argparse.Namespace, suites: Sequence[str], options: Sequence[str]
 ) -> None:
     """Refuse arguments that do not fit together."""
+    check_results_folder(args.results)
     if not suites:
         raise ValueError("No suite is given.")
     for name in ("processes", "threads"):

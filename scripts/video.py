@@ -3,6 +3,9 @@
 BenchMARL's loggers write videos of evaluations where they can (experiment.render=True
 with a logger that takes video); this needs nothing but Pillow.
 
+Only for your own checkpoints: the config.pkl of a run, which is read too, is a pickle,
+and loading a pickle runs whatever code it names.
+
 Usage: python scripts/video.py CHECKPOINT [--out FILE.gif] [--best] [--seed 0]
 """
 
@@ -14,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from arguments import LARGEST_SEED, file, new_file, refusals, whole
 from benchmarl.experiment import Experiment
 from tensordict import TensorDictBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
@@ -21,7 +25,9 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
 import remix_plugin
 from remix_plugin.callbacks.episodes import read_episodes
 from remix_plugin.callbacks.evaluation import STATE_KEY
+from remix_plugin.damaged import DamagedFileError
 from remix_plugin.packages import exit_without
+from remix_plugin.results.checkpoint import check_checkpoint
 
 FRAMES_PER_SECOND = 8
 LAST_FRAME_SECONDS = 2
@@ -30,29 +36,30 @@ LAST_FRAME_SECONDS = 2
 def main() -> None:
     """Play an episode, write it and say how it went."""
     exit_without("PIL")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    lines = (__doc__ or "").splitlines()
+    parser = argparse.ArgumentParser(description=" ".join([lines[0], *lines[5:7]]))
     parser.add_argument(
-        "checkpoint", type=Path, help="a run's checkpoints/checkpoint_FRAMES.pt"
+        "checkpoint", type=file, help="a run's checkpoints/checkpoint_FRAMES.pt"
     )
-    parser.add_argument("--out", type=Path, help="default: beside the checkpoint")
+    parser.add_argument(
+        "--out", type=new_file(".gif"), help="default: beside the checkpoint"
+    )
     parser.add_argument(
         "--best",
         action="store_true",
         help="play the policy of the run's best evaluation, not its last",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the episode")
+    parser.add_argument(
+        "--seed", type=whole(0, LARGEST_SEED), default=0, help="seed of the episode"
+    )
     args = parser.parse_args()
-    if not args.checkpoint.is_file():
-        parser.error(f"there is no checkpoint {args.checkpoint}")
     out = args.out or args.checkpoint.with_suffix(".gif")
-    if out.suffix != ".gif":
-        parser.error(f"--out {out} is not allowed: it must end in .gif")
     remix_plugin.register()
     # BenchMARL writes a config of what it reloads: not over the run's own.
-    with tempfile.TemporaryDirectory() as folder:
+    with refusals(parser), tempfile.TemporaryDirectory() as folder:
         experiment = load(args.checkpoint, args.best, folder)
         frames, rollout = play(experiment, args.seed)
-    write_gif(out, frames)
+        write_gif(out, frames)
     episodes = read_episodes(experiment, [rollout])
     said = ", ".join(f"{name} {values[0]:g}" for name, values in episodes.items())
     print(f"{out}: {len(frames)} frames, {said}")
@@ -67,8 +74,11 @@ def load(checkpoint: Path, best: bool, folder: str) -> Experiment:
         folder (str): where the experiment that is made of it has its own folder.
 
     Raises:
-        SystemExit: if the task draws no pictures, or the best policy was not kept.
+        DamagedFileError: if the checkpoint or its run's config is damaged, or they are
+            of different runs.
+        ValueError: if the task draws no pictures, or the best policy was not kept.
     """
+    state = check_checkpoint(checkpoint)
     settings = {
         "loggers": [],
         "create_json": False,
@@ -80,14 +90,21 @@ def load(checkpoint: Path, best: bool, folder: str) -> Experiment:
         "buffer_device": "cpu",
         "restore_map_location": "cpu",
     }
-    experiment = Experiment.reload_from_file(str(checkpoint.resolve()), settings)
+    try:
+        experiment = Experiment.reload_from_file(str(checkpoint.resolve()), settings)
+    except ImportError:
+        raise
+    # What BenchMARL raises of a changed config can be anything.
+    except Exception as error:
+        what = f"it does not fit the config.pkl of its run, {error}"
+        raise DamagedFileError(checkpoint, what) from error
     if not experiment.task.has_render(experiment.test_env):
-        raise SystemExit(f"{experiment.task} draws no pictures.")
+        raise ValueError(f"{experiment.task} draws no pictures.")
     if best:
-        state = torch.load(checkpoint, map_location="cpu").get(STATE_KEY, {})
-        if not state.get("best_policy"):
-            raise SystemExit(f"{checkpoint} does not keep the best policy.")
-        experiment.policy.load_state_dict(state["best_policy"])
+        best_policy = state.get(STATE_KEY, {}).get("best_policy")
+        if not best_policy:
+            raise ValueError(f"{checkpoint} does not keep the best policy.")
+        experiment.policy.load_state_dict(best_policy)
     return experiment
 
 

@@ -69,6 +69,7 @@ def run_script(
 
     def run(name: str, *arguments: object) -> str:
         path = str(SCRIPTS / name)
+        monkeypatch.syspath_prepend(str(SCRIPTS))
         monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
         runpy.run_path(path, run_name="__main__")
         return capsys.readouterr().out

@@ -19,11 +19,14 @@ SOURCES = sorted(PACKAGE.rglob("*.py")) + sorted((ROOT / "hydra_plugins").glob("
 LAYERS = {
     "validation": 0,
     "precision": 0,
+    "damaged": 0,
+    "whole_files": 0,
     "configs": 0,
     "experiment": 0,
     "packages": 0,
     "starcraft": 0,
     "statistics": 0,
+    "checkpoints": 1,
     "environments": 1,
     "data": 1,
     "modules": 1,
@@ -41,7 +44,7 @@ LAYERS = {
     "hydra_plugins": 7,
 }
 WITHOUT_BENCHMARL = (
-    *("validation", "precision", "statistics"),
+    *("validation", "precision", "damaged", "whole_files", "statistics"),
     *("data", "modules", "weighting", "objectives"),
 )
 # Reads the overrides of a command line, by Hydra's own parser.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tensordict import TensorDictBase
 from torch import Tensor
 
+from remix_plugin.callbacks.attaching import RunCallback
 from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.objectives.sequences import pack_rows
 
+STATE_KEY = "stored_states"
 
-class StoredStates:
+
+class StoredStates(RunCallback):
     """Gives collected rows the hidden state that each network begins them with.
 
     Collectors drop the hidden states of policies, and never run the other networks of a
@@ -21,19 +26,38 @@ class StoredStates:
     would have had. Where a row begins with an episode the state is that of the episode
     before, for ``is_init`` to reset.
 
-    Args:
-        loss (ValueFactorisationLoss): holds the networks.
+    It is a callback so that checkpoints keep where rows have ended.
     """
 
-    def __init__(self, loss: ValueFactorisationLoss) -> None:
-        self.loss = loss
-        self._states: dict[str, Tensor] = {}
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: dict[str, dict[str, Tensor]] = {}
 
-    def store(self, batch: TensorDictBase) -> None:
+    def store(
+        self, group: str, loss: ValueFactorisationLoss, batch: TensorDictBase
+    ) -> None:
         """Write the states into new rows ``[n_envs, T]``, in the order of environments.
 
         The first batch begins with episodes; later ones go on where the last ended.
+
+        Args:
+            group (str): whose rows they are.
+            loss (ValueFactorisationLoss): holds the networks.
+            batch (TensorDictBase): the rows.
         """
-        starts, self._states = self.loss.hidden_states(batch, self._states)
+        before = self._states.get(group, {})
+        starts, self._states[group] = loss.hidden_states(batch, before)
         for key, start in starts.items():
             batch.set(key, pack_rows(start, batch.shape[1]))
+
+    def on_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put the states into a checkpoint."""
+        state_dict[STATE_KEY] = self._states
+
+    def on_load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the states from a checkpoint, if it has any."""
+        device = self.experiment.config.train_device
+        self._states = {
+            group: {name: state.to(device) for name, state in states.items()}
+            for group, states in state_dict.get(STATE_KEY, {}).items()
+        }

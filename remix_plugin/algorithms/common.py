@@ -28,8 +28,10 @@ from remix_plugin.algorithms.checks import (
     check_setup,
 )
 from remix_plugin.algorithms.run_folder import LeavesNoFolder, leaving_no_folder
-from remix_plugin.callbacks.attaching import attach
+from remix_plugin.callbacks.attaching import attach, attached
 from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.exact_resume import ExactResume
+from remix_plugin.callbacks.finite import StopNotFinite
 from remix_plugin.callbacks.videos import Videos
 from remix_plugin.configs import config_path, read_options
 from remix_plugin.data.prioritized import PrioritizedSampler
@@ -59,6 +61,8 @@ class ValueFactorisation(LeavesNoFolder):
         burn_in (str): hidden state of recurrent models at the start of a row that
             begins within an episode: ``"zero"``, or ``"stored"``, as it was at
             collection.
+        absolute_metric_factor (int, optional): episodes of the absolute metric in
+            evaluations, see :class:`~.evaluation.EvaluationData`.
         **kwargs: ``experiment``, as BenchMARL passes it.
 
     Raises:
@@ -76,6 +80,7 @@ class ValueFactorisation(LeavesNoFolder):
         loss_function: str,
         td_lambda: float,
         burn_in: str,
+        absolute_metric_factor: int | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,14 +89,20 @@ class ValueFactorisation(LeavesNoFolder):
         self.loss_function = loss_function
         self.td_lambda = td_lambda
         self.burn_in = burn_in
-        self._stored_states: dict[str, StoredStates] = {}
         self._check()
         # BenchMARL then keeps rows of steps together. Left alone it would do so for a
         # recurrent critic_model that the algorithm has no use for, too.
         self.has_rnn = td_lambda > 0 or self.model_config.is_rnn
         if self.has_rnn:
             check_rows(self.experiment_config)
-        attach(self.experiment, EvaluationData())
+        attach(
+            self.experiment,
+            StopNotFinite(),
+            EvaluationData(absolute_metric_factor),
+            ExactResume(),
+        )
+        if burn_in == "stored":
+            self._stored_states = attached(self.experiment, StoredStates())
 
     @abstractmethod
     def get_loss(
@@ -145,8 +156,6 @@ class ValueFactorisation(LeavesNoFolder):
             )
         else:
             loss.make_value_estimator(ValueEstimators.TD0, gamma=gamma)
-        if self.burn_in == "stored":
-            self._stored_states[group] = StoredStates(loss)
         return loss, self.delay_value
 
     def _get_parameters(self, group: str, loss: LossModule) -> dict[str, Iterable]:
@@ -223,8 +232,9 @@ class ValueFactorisation(LeavesNoFolder):
         batch = batch.exclude(
             (group, "action_value"), (group, "chosen_action_value"), ("next", "info")
         )
-        if group in self._stored_states:
-            self._stored_states[group].store(batch)
+        if self.burn_in == "stored":
+            loss = self.experiment.losses[group]
+            self._stored_states.store(group, loss, batch)
         return batch
 
     #####################
@@ -319,6 +329,7 @@ class ValueFactorisationConfig(AlgorithmConfig):
     loss_function: str
     td_lambda: float
     burn_in: str
+    absolute_metric_factor: int | None
 
     def __post_init__(self) -> None:
         """Validate the shared options."""
@@ -327,6 +338,13 @@ class ValueFactorisationConfig(AlgorithmConfig):
         check_choice("loss_function", self.loss_function, ("l1", "l2", "smooth_l1"))
         check_number("td_lambda", self.td_lambda, low=0, high=1)
         check_choice("burn_in", self.burn_in, ("stored", "zero"))
+        if self.absolute_metric_factor is not None:
+            check_number(
+                "absolute_metric_factor",
+                self.absolute_metric_factor,
+                low=0,
+                integer=True,
+            )
 
     @classmethod
     def get_from_yaml(cls, path: str | None = None) -> ValueFactorisationConfig:

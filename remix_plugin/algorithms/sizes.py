@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ def _check_replay(experiment: Experiment, group: str) -> None:
     entries = _entry_sizes(_as_stored(stored, transforms))
     size, place = config.off_policy_memory_size, config.buffer_device
     if place == "disk":
-        place = str(experiment.folder_name)
+        place = experiment.folder_name
     # A run that does not fill its memory does not take it either: systems give what is
     # asked for as it is written, up to what there is, an entry at a time.
     is_filled = size <= config.get_max_n_frames(on_policy=False)
@@ -125,13 +126,13 @@ def _entry_sizes(frame: TensorDictBase) -> dict[Any, int]:
     }
 
 
-def _check_fits(option: str, value: int, n_bytes: int, place: str) -> None:
+def _check_fits(option: str, value: int, n_bytes: int, place: str | Path) -> None:
     """Refuse so many times so many bytes, if a device does not have them."""
     if value * n_bytes > _memory(place):
         _refuse_size(option, value, n_bytes, place)
 
 
-def _refuse_size(option: str, value: int, n_bytes: int, place: str) -> None:
+def _refuse_size(option: str, value: int, n_bytes: int, place: str | Path) -> None:
     memory = _memory(place)
     raise ValueError(
         f"experiment.{option}={value} is not allowed: each takes {n_bytes:,} bytes or "
@@ -140,9 +141,10 @@ def _refuse_size(option: str, value: int, n_bytes: int, place: str) -> None:
     )
 
 
-def _memory(place: str) -> float:
+def _memory(place: str | Path) -> float:
     """Bytes of a device, or free ones of the disk that a folder is on."""
-    kind = str(place).partition(":")[0]
-    if kind == "cuda":
+    if isinstance(place, Path):
+        return shutil.disk_usage(place).free
+    if torch.device(place).type == "cuda":
         return torch.cuda.get_device_properties(place).total_memory
-    return machine_memory() if kind in ("cpu", "mps") else shutil.disk_usage(place).free
+    return machine_memory()

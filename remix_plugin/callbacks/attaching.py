@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from benchmarl.experiment import Callback, Experiment
+
+Kind = TypeVar("Kind", bound=Callback)
+
+
+class RunCallback(Callback):
+    """A callback of the plugin's.
+
+    BenchMARL pickles the callbacks that an experiment is given with the run's config.
+    These are pickled as they were made, without what they have seen of a run.
+    """
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What it was made with."""
+        return ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it anew."""
+        return type(self), self.arguments()
 
 
 def attach(experiment: Experiment, *callbacks: Callback) -> None:
@@ -20,6 +40,18 @@ def attach(experiment: Experiment, *callbacks: Callback) -> None:
         callback.experiment = experiment
         # A new list: this one is a tuple, or the user's own.
         experiment.callbacks = [*experiment.callbacks, callback]
+
+
+def attached(experiment: Experiment, callback: Kind) -> Kind:
+    """The callback of this kind that an experiment has, or now gets.
+
+    Args:
+        experiment (Experiment): as for :func:`attach`.
+        callback (Callback): to be added if there is none.
+    """
+    attach(experiment, callback)
+    (found,) = [one for one in experiment.callbacks if isinstance(one, type(callback))]
+    return found
 
 
 def keeps_results(experiment: Experiment) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import csv
-import json
+import io
+import logging
 import math
-import os
 from typing import Any
 
 import torch
-from benchmarl.experiment import Callback
+from benchmarl.experiment import Experiment
 from benchmarl.utils import local_seed
 from tensordict import TensorDictBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
-from remix_plugin.callbacks.attaching import is_last_iteration, keeps_results
+from remix_plugin.callbacks.attaching import (
+    RunCallback,
+    is_last_iteration,
+    keeps_results,
+)
 from remix_plugin.callbacks.episodes import (
     LENGTH,
     RETURN,
@@ -24,80 +28,92 @@ from remix_plugin.callbacks.episodes import (
     join,
     read_episodes,
 )
+from remix_plugin.validation import check_number
+from remix_plugin.whole_files import write_bytes
 
 STATE_KEY = "evaluation_data"
 EPISODES_FILE = "evaluation_episodes.csv"
+# Where episodes of evaluations outside of a run go, below the run's folder
+OTHER_EVALUATIONS = "evaluations"
+# Gorsane et al. (2022), and the share of a run's frames up to which it costs little
+FACTOR = 10
+SMALL_SHARE = 0.03
+
+logger = logging.getLogger("remix_plugin.evaluation")
 
 
-class EvaluationData(Callback):
+class EvaluationData(RunCallback):
     """Keeps all episodes of all evaluations, and computes the absolute metric.
 
     BenchMARL keeps the returns of episodes in its json, and their mean and extremes in
-    its loggers. This adds, at each evaluation:
+    its loggers; both stay as they are. Beside them this writes
+    ``evaluation_episodes.csv``, a row per episode with its returns, its length, and a
+    win or a success where the task has any; the means of the latter go to the loggers,
+    as ``eval/info/<name>``.
 
-    - lengths, and wins or successes where the task has any, of each episode, to the
-      json, and means of the latter to the loggers, as ``eval/info/<name>``;
-    - with the csv logger, a row per episode in ``evaluation_episodes.csv``.
+    The absolute metric is that of the policy of the best evaluation, the first with the
+    largest mean return, evaluated after the last iteration on ``episodes_factor`` times
+    the episodes of an evaluation. These episodes have phase ``absolute`` in the csv,
+    and their means are logged as ``absolute/<name>``. Source: Gorsane et al., "Towards
+    a Standardised Performance Evaluation Protocol for Cooperative MARL" (2022), section
+    4, where the factor is 10. BenchMARL's timers count it to the last iteration. (The
+    ``absolute_metrics`` of BenchMARL's json are the best single episodes of the run.)
 
-    After the last iteration the policy of the best evaluation, the first with the
-    largest mean return, is evaluated on ``episodes_factor`` times the episodes of an
-    evaluation. These episodes are the ``absolute_metrics`` of the json (until then they
-    are empty: what BenchMARL writes there is the best single episode seen), have phase
-    ``absolute`` in the csv, and their means are logged as ``absolute/<name>``. Source:
-    Gorsane et al., "Towards a Standardised Performance Evaluation Protocol for
-    Cooperative MARL" (2022), section 4, where the factor is 10. BenchMARL's timers
-    count it to the last iteration.
+    Episodes of an evaluation outside of a run, as ``evaluate.py`` makes, go to a file
+    of their own, ``evaluations/frames_<n>.csv``.
 
     Our algorithms attach it to their experiment. BenchMARL's own take it as any
     callback; where they are given it by ``attach`` it starts with the next evaluation.
     It is kept in checkpoints, so that a continued run knows of better policies before.
 
     Args:
-        episodes_factor (int): episodes of the absolute metric in evaluations, at least
-            1.
+        episodes_factor (int, optional): episodes of the absolute metric in evaluations;
+            0 for none. If not given it is 10 where that is at most 3% of the frames of
+            the run, else 0.
 
     Raises:
-        ValueError: if ``episodes_factor`` is below 1.
+        TypeError: if ``episodes_factor`` is no integer.
+        ValueError: if ``episodes_factor`` is below 0.
+        FloatingPointError: if a return of the absolute metric is not finite.
     """
 
-    def __init__(self, episodes_factor: int = 10) -> None:
+    def __init__(self, episodes_factor: int | None = None) -> None:
         super().__init__()
-        if episodes_factor < 1:
-            raise ValueError(
-                f"episodes_factor={episodes_factor} is not allowed: it must be >= 1."
-            )
+        if episodes_factor is not None:
+            check_number("episodes_factor", episodes_factor, low=0, integer=True)
         self.episodes_factor = episodes_factor
         self._best_return = -math.inf
         self._best_frames = 0
         self._best_policy: dict[str, Any] = {}
-        self._absolute: Episodes = {}
         self._iteration = -1
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What it was made with."""
+        return (self.episodes_factor,)
 
     def on_batch_collected(self, batch: TensorDictBase) -> None:
         """Note what is under way: an evaluation outside of a run does not end it."""
+        if self._iteration < 0:
+            self._drop_absolute()
         self._iteration = self.experiment.n_iters_performed
 
     def on_evaluation_end(self, rollouts: list[TensorDictBase]) -> None:
         """Keep the episodes of ``rollouts``, each of shape ``[T]``."""
         experiment = self.experiment
         episodes = read_episodes(experiment, rollouts)
+        if self._iteration != experiment.n_iters_performed:
+            self._write_apart(episodes)
+            return
         # BenchMARL logs returns and lengths itself.
         own = [k for k in episodes if k != LENGTH and not k.endswith(RETURN)]
         self._log({name: episodes[name] for name in own}, "eval/info")
-        self._write_rows(episodes, experiment.total_frames, "evaluation")
+        self._append(episodes, experiment.total_frames, "evaluation")
         mean = sum(episodes[RETURN]) / len(rollouts)
         if mean > self._best_return:
             self._best_return = mean
             self._best_frames = experiment.total_frames
             self._best_policy = copy.deepcopy(experiment.policy.state_dict())
-        writer = experiment.logger.json_writer
-        if writer is not None:
-            number = experiment.total_frames // experiment.config.evaluation_interval
-            step = writer.run_data.setdefault(f"step_{number}", {})
-            step.update({name: counted(episodes[name]) for name in (LENGTH, *own)})
-        self._write_absolute()
-        is_running = self._iteration == experiment.n_iters_performed
-        if is_running and is_last_iteration(experiment):
+        if is_last_iteration(experiment):
             self._finish()
 
     def on_train_end(self, training_td: TensorDictBase, group: str) -> None:
@@ -128,28 +144,37 @@ class EvaluationData(Callback):
 
     def _finish(self) -> None:
         """Evaluate the best policy and write the absolute metric."""
-        if not (self._best_policy and keeps_results(self.experiment)):
+        experiment = self.experiment
+        factor = self.episodes_factor
+        if factor is None:
+            factor = FACTOR if _costs_little(experiment) else 0
+        if not (factor and self._best_policy and keeps_results(experiment)):
             return
-        policy = self.experiment.policy
+        n_episodes = factor * experiment.config.evaluation_episodes
+        logger.info("evaluating the best policy on %d episodes", n_episodes)
+        policy = experiment.policy
         last = copy.deepcopy(policy.state_dict())
         policy.load_state_dict(self._best_policy)
         try:
-            episodes = self._evaluate()
+            episodes = self._evaluate(factor)
         finally:
             policy.load_state_dict(last)
+        if not all(map(math.isfinite, episodes[RETURN])):
+            raise FloatingPointError(
+                f"return of the absolute metric is not finite: {episodes[RETURN]}, "
+                f"from the best policy, of {self._best_frames} frames."
+            )
         self._log(episodes, "absolute")
-        self._write_rows(episodes, self._best_frames, "absolute")
-        self._absolute = episodes
-        self._write_absolute()
+        self._append(episodes, self._best_frames, "absolute")
 
     @local_seed()
     @torch.no_grad()
-    def _evaluate(self) -> Episodes:
+    def _evaluate(self, factor: int) -> Episodes:
         """Episodes as BenchMARL's evaluations have them, more of them."""
         experiment = self.experiment
         env, config = experiment.test_env, experiment.config
         batched = env.batch_size != ()
-        rounds = self.episodes_factor * (1 if batched else config.evaluation_episodes)
+        rounds = factor * (1 if batched else config.evaluation_episodes)
         parts = []
         with set_exploration_type(
             ExplorationType.DETERMINISTIC
@@ -172,28 +197,52 @@ class EvaluationData(Callback):
         means = {f"{prefix}/{k}": sum(v) / len(v) for k, v in known.items() if v}
         self.experiment.logger.log(means, step=self.experiment.n_iters_performed)
 
-    def _write_rows(self, episodes: Episodes, frames: int, phase: str) -> None:
-        """Append a row per episode to the csv of episodes; empty cells for NaN."""
-        if "csv" not in self.experiment.config.loggers:
-            return
-        path = self.experiment.folder_name / EPISODES_FILE
-        is_new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(["phase", "frames", "episode", *episodes])
-            for number, row in enumerate(zip(*episodes.values(), strict=True)):
-                cells = ["" if math.isnan(value) else value for value in row]
-                writer.writerow([phase, frames, number, *cells])
+    def _append(self, episodes: Episodes, frames: int, phase: str) -> None:
+        """Append a row per episode to the csv of episodes."""
+        if keeps_results(self.experiment):
+            path = self.experiment.folder_name / EPISODES_FILE
+            text = _rows(episodes, frames, phase, with_names=not path.exists())
+            with path.open("a", newline="") as file:
+                file.write(text)
 
-    def _write_absolute(self) -> None:
-        """Write the json with our absolute metrics in place of BenchMARL's."""
-        writer = self.experiment.logger.json_writer
-        if writer is None:
-            return
-        absolute = {name: counted(values) for name, values in self._absolute.items()}
-        writer.run_data["absolute_metrics"] = absolute
-        # Whole or not at all, whenever the run is cut off.
-        part = writer.path.with_suffix(".part")
-        part.write_text(json.dumps(writer.data, indent=4))
-        os.replace(part, writer.path)
+    def _drop_absolute(self) -> None:
+        """Remove the absolute metric of a run that had ended and is made longer."""
+        path = self.experiment.folder_name / EPISODES_FILE
+        if path.exists():
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if not line.startswith(b"absolute,")]
+            if len(kept) < len(lines):
+                write_bytes(path, b"".join(kept))
+
+    def _write_apart(self, episodes: Episodes) -> None:
+        """Write the episodes of an evaluation that is not part of a run."""
+        experiment = self.experiment
+        if keeps_results(experiment):
+            folder = experiment.folder_name / OTHER_EVALUATIONS
+            folder.mkdir(exist_ok=True)
+            path = folder / f"frames_{experiment.total_frames}.csv"
+            text = _rows(episodes, experiment.total_frames, "evaluation")
+            write_bytes(path, text.encode())
+            mean = sum(episodes[RETURN]) / len(episodes[RETURN])
+            logger.info("mean return %g, episodes in %s", mean, path)
+
+
+def _costs_little(experiment: Experiment) -> bool:
+    """Whether the absolute metric takes few steps beside those of the run."""
+    config = experiment.config
+    steps = FACTOR * config.evaluation_episodes * experiment.max_steps
+    return steps <= SMALL_SHARE * config.get_max_n_frames(experiment.on_policy)
+
+
+def _rows(
+    episodes: Episodes, frames: int, phase: str, *, with_names: bool = True
+) -> str:
+    """A csv row per episode, cells of NaN being empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    if with_names:
+        writer.writerow(["phase", "frames", "episode", *episodes])
+    for number, row in enumerate(zip(*episodes.values(), strict=True)):
+        cells = ["" if math.isnan(value) else value for value in row]
+        writer.writerow([phase, frames, number, *cells])
+    return text.getvalue()

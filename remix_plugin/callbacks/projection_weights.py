@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 from functools import cache
 from typing import Any
 
 import torch
-from benchmarl.experiment import Callback
 from tensordict import TensorDictBase
 from torch import Tensor
 
-from remix_plugin.callbacks.attaching import is_last_iteration, keeps_results
+from remix_plugin.callbacks.attaching import (
+    RunCallback,
+    is_last_iteration,
+    keeps_results,
+)
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 from remix_plugin.precision import has_float64
 from remix_plugin.weighting.base import Weighting
+from remix_plugin.whole_files import write_bytes
 
 STATE_KEY = "projection_weights"
 WEIGHTS_FILE = "projection_weights.csv"
@@ -74,7 +78,7 @@ def _bin_edges(largest: float, device: torch.device) -> Tensor:
     return edge.to(device)
 
 
-class ProjectionWeights(Callback):
+class ProjectionWeights(RunCallback):
     """Counts the projection weights of all sampled transitions, by their size.
 
     Written to ``projection_weights.csv`` in the run's folder: a row per group and
@@ -139,14 +143,13 @@ class ProjectionWeights(Callback):
 
     def _write(self) -> None:
         """Write all rows, whole or not at all."""
-        path = self.experiment.folder_name / WEIGHTS_FILE
-        part = path.with_suffix(".part")
+        text = io.StringIO()
         names = list(dict.fromkeys(name for row in self._rows for name in row))
-        with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self._rows)
-        os.replace(part, path)
+        writer = csv.DictWriter(text, names)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        path = self.experiment.folder_name / WEIGHTS_FILE
+        write_bytes(path, text.getvalue().encode())
 
 
 def _largest(loss: WeightedProjectionLoss) -> float:

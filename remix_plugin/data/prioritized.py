@@ -71,7 +71,11 @@ class _Priorities:
         self._reduce = reduce
 
     def __setitem__(self, index: Tensor | int, value: Tensor | float) -> None:
-        self.values[index] = torch.as_tensor(value, dtype=torch.double, device="cpu")
+        priority = torch.as_tensor(value, dtype=torch.double, device="cpu")
+        # Nothing can be drawn beside a priority that is infinite or not a number. Where
+        # it is not one, losses are none either, for which a run stops.
+        largest = torch.finfo(torch.float).max
+        self.values[index] = priority.nan_to_num(nan=1.0, posinf=largest)
 
     def __getitem__(self, index: Tensor | int) -> Tensor:
         return self.values[index].float()

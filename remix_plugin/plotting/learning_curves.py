@@ -7,10 +7,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from benchmarl.eval_results import load_and_merge_json_dicts
 from matplotlib.figure import Figure
 
+from remix_plugin.callbacks.episodes import RETURN
+from remix_plugin.damaged import files_below
 from remix_plugin.plotting.style import Style, styles_of
+from remix_plugin.results.plain_runs import read_plain_runs, seconds_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def read_curves(folder: str | Path, win_above: float | None = None) -> list[Curv
     """Read all runs below a folder.
 
     Args:
-        folder: where runs have left their json, at any depth.
+        folder: where runs have left their json, at any depth. Hidden folders are not
+            looked into, nor is what wandb has left, as BenchMARL has it.
         win_above (float, optional): episodes with a larger return were won. On battles
             that holds for the json of any algorithm, which knows returns alone.
 
@@ -60,13 +63,17 @@ def read_curves(folder: str | Path, win_above: float | None = None) -> list[Curv
 
     Raises:
         FileNotFoundError: if there is no evaluation in any result file below
-            ``folder``.
+            ``folder``, or no such folder.
+        DamagedFileError: if a file is not as a run of BenchMARL leaves it.
         ValueError: if two files hold runs of the same task, algorithm and seed, which
             merged would look like one.
     """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}.")
     curves: list[Curve] = []
     found: dict[tuple[str, str, str, int], Path] = {}
-    for file in sorted(Path(folder).rglob("*.json")):
+    for file in files_below(folder, ".json"):
         # What wandb leaves among the results is not one of them.
         for curve in _read_file(file, win_above) if "wandb" not in file.name else []:
             run = (curve.environment, curve.task, curve.algorithm, curve.seed)
@@ -86,38 +93,25 @@ def read_curves(folder: str | Path, win_above: float | None = None) -> list[Curv
 def _read_file(file: Path, win_above: float | None) -> list[Curve]:
     """The runs of one result file that were evaluated at least once."""
     curves = []
-    for environment, tasks in load_and_merge_json_dicts([str(file)]).items():
-        for task, algorithms in tasks.items():
-            for algorithm, seeds in algorithms.items():
-                for seed, run in seeds.items():
-                    steps = [v for k, v in run.items() if k.startswith("step_")]
-                    if not steps:
-                        continue
-                    steps.sort(key=lambda step: step["step_count"])
-                    episodes = [np.array(step["return"]) for step in steps]
-                    curve = Curve(
-                        environment=environment,
-                        task=task,
-                        algorithm=algorithm,
-                        seed=int(seed.removeprefix("seed_")),
-                        frames=tuple(step["step_count"] for step in steps),
-                        returns=tuple(float(np.mean(e)) for e in episodes),
-                        n_episodes=len(episodes[-1]),
-                        seconds=_seconds(file),
-                        win_rates=None
-                        if win_above is None
-                        else tuple(float(np.mean(e > win_above)) for e in episodes),
-                    )
-                    curves.append(curve)
+    for run in read_plain_runs(file):
+        if not run.frames:
+            continue
+        episodes = [np.array(one) for one in run.returns[RETURN]]
+        curve = Curve(
+            environment=run.environment,
+            task=run.task,
+            algorithm=run.algorithm,
+            seed=run.seed,
+            frames=run.frames,
+            returns=tuple(float(np.mean(e)) for e in episodes),
+            n_episodes=len(episodes[-1]),
+            seconds=seconds_of(file),
+            win_rates=None
+            if win_above is None
+            else tuple(float(np.mean(e > win_above)) for e in episodes),
+        )
+        curves.append(curve)
     return curves
-
-
-def _seconds(file: Path) -> float | None:
-    """What BenchMARL's csv logger says of the time of the run beside a result file."""
-    timers = list(file.parent.rglob("timers_total_time.csv"))
-    if len(timers) != 1:
-        return None
-    return float(timers[0].read_text().split()[-1].split(",")[-1])
 
 
 def plot_curves(curves: list[Curve]) -> Figure:

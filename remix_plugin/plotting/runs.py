@@ -153,8 +153,9 @@ def schedule_of(run: RunResult) -> str:
     for override in reversed(run.record.get("overrides", ())):
         if override.startswith(ANNEALING):
             frames = override.removeprefix(ANNEALING)
-            if frames.replace("_", "").isdigit():
-                frames = f"{int(frames):,}"
+            digits = frames.replace("_", "")
+            if digits.isdecimal() and len(digits) < 20:
+                frames = f"{int(digits):,}"
             return f"exploration falls over {frames} frames"
     return f"block {run.block}"
 

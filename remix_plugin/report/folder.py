@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from remix_plugin.damaged import DamagedFileError, read_bytes, read_text
 from remix_plugin.suites.folders import RunFolder, State
 from remix_plugin.suites.plan import Run
+from remix_plugin.suites.record import CONFIG_FILE
 
 LOG_CHARACTERS = 3_000
 
@@ -31,8 +35,11 @@ def unfinished_runs(folder: Path) -> list[UnfinishedRun]:
 
     Args:
         folder (Path): with a folder per run, see ``remix_plugin.suites.plan.Run.name``.
+
+    Raises:
+        DamagedFileError: if what is there in place of a run's folder is none.
     """
-    begun = sorted(path for path in folder.glob("*/*/*/seed_*") if path.is_dir())
+    begun = sorted(folder.glob("*/*/*/seed_*"))
     runs = [_run_folder(folder, path) for path in begun]
     return [
         UnfinishedRun(run.run.name, state.value, _log_end(run.log))
@@ -43,12 +50,14 @@ def unfinished_runs(folder: Path) -> list[UnfinishedRun]:
 
 def composed_config(folder: Path) -> str:
     """The configuration that Hydra composed for a run; empty if it kept none."""
-    path = folder / ".hydra" / "config.yaml"
-    return path.read_text() if path.is_file() else ""
+    path = folder / CONFIG_FILE
+    return read_text(path) if os.path.lexists(path) else ""
 
 
 def _run_folder(results: Path, path: Path) -> RunFolder:
     block, task, label, seed = path.relative_to(results).parts
+    if not (path.is_dir() and re.fullmatch("seed_[0-9]{1,19}", seed)):
+        raise DamagedFileError(path, "it is not a run's folder")
     # Its name is all that is needed, and the folder's is it.
     run = Run(block, task, label, int(seed.removeprefix("seed_")), overrides=())
     return RunFolder(results.absolute(), run)
@@ -56,9 +65,9 @@ def _run_folder(results: Path, path: Path) -> RunFolder:
 
 def _log_end(path: Path) -> str:
     """Its last lines, without what progress bars have written over."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return ""
     # Decoded by hand: reading text would make a newline of each carriage return.
-    text = path.read_bytes().decode(errors="replace").replace("\r\n", "\n")
+    text = read_bytes(path).decode(errors="replace").replace("\r\n", "\n")
     lines = [line.split("\r")[-1] for line in text.split("\n")]
     return "\n".join(lines).strip()[-LOG_CHARACTERS:]

@@ -21,6 +21,7 @@ from remix_plugin.plotting.tables import COLUMNS, result_tables
 from remix_plugin.report.folder import composed_config, unfinished_runs
 from remix_plugin.results.reading import read_results
 from remix_plugin.results.run_result import RunResult
+from remix_plugin.whole_files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ def write_report(folder: Path, path: Path) -> None:
         settings=_settings(folder, results),
         runs=_runs(results),
     )
-    part = path.with_suffix(".part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(path)
+    write_bytes(path, page.encode())
 
 
 def _summary(results: Sequence[RunResult]) -> str:

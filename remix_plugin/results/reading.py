@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
+from remix_plugin.callbacks.episodes import RETURN, counted
+from remix_plugin.callbacks.evaluation import EPISODES_FILE
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
-from remix_plugin.results.run_result import RunResult, WeightCounts
-from remix_plugin.suites.record import RECORD, read_record
+from remix_plugin.damaged import DamagedFileError, files_below, require
+from remix_plugin.results.benchmarl_json import JsonRun, is_return, read_json_runs
+from remix_plugin.results.episodes_csv import EpisodesTable, read_episodes_table
+from remix_plugin.results.run_result import RunResult
+from remix_plugin.results.weights_csv import read_weights
+from remix_plugin.suites.content import is_name
+from remix_plugin.suites.record import RECORD, read_record, result_files
 
 
 def read_results(folder: Path) -> list[RunResult]:
@@ -23,18 +28,81 @@ def read_results(folder: Path) -> list[RunResult]:
 
     Raises:
         FileNotFoundError: if there is no such folder.
+        DamagedFileError: if a file of a run is not as the run left it.
         ValueError: if a run's folder is not named after what was run, or has not one
             result file but none or several.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no results folder {folder}.")
-    results = [_read_run(folder, path.parent) for path in folder.rglob(RECORD)]
+    results = [
+        _read_run(folder, path.parent)
+        for path in files_below(folder, RECORD)
+        if path.name == RECORD
+    ]
     return sorted(results, key=lambda result: result.name)
 
 
 def _read_run(root: Path, folder: Path) -> RunResult:
     record = read_record(folder)
     assert record is not None
+    block, label, task, seed = _names(root, folder, record)
+    path = _result_file(folder)
+    (run, *others) = read_json_runs(path)
+    where = (f"{run.environment}/{run.task}", run.seed)
+    holds = not others and where == (task.lower(), seed)
+    require(
+        holds, path, f"it is of {where[0]} with seed {where[1]}, or of several runs"
+    )
+    require(bool(run.frames), path, "it has no evaluation")
+    table = read_episodes_table(path.with_name(EPISODES_FILE))
+    check_agreement(path, run, path.with_name(EPISODES_FILE), table)
+    weights = path.with_name(WEIGHTS_FILE)
+    metrics = [name for name in table.episodes if _is_kept(name)]
+    return RunResult(
+        block=block,
+        task=task,
+        label=label,
+        seed=seed,
+        frames=table.frames,
+        episodes={
+            name: tuple(tuple(counted(one)) for one in table.episodes[name])
+            for name in metrics
+        },
+        absolute={
+            name: tuple(counted(values))
+            for name, values in table.absolute.items()
+            if _is_kept(name)
+        },
+        weights=read_weights(weights) if weights.exists() else {},
+        record=record,
+    )
+
+
+def check_agreement(
+    path: Path, run: JsonRun, episodes: Path, table: EpisodesTable
+) -> None:
+    """Check that a run's json and its csv of episodes have the same evaluations.
+
+    Args:
+        path (Path): the json.
+        run (JsonRun): what it says.
+        episodes (Path): the csv.
+        table (EpisodesTable): what it says.
+
+    Raises:
+        DamagedFileError: if they do not agree: neither can be trusted.
+    """
+    same = run.frames == table.frames
+    what = f"its evaluations are not those of {episodes}, one of the two is damaged"
+    require(same, path, what)
+    own = {name: table.episodes[name] for name in table.episodes if is_return(name)}
+    require(own == run.returns, path, f"its returns: {what}")
+
+
+def _names(
+    root: Path, folder: Path, record: dict[str, Any]
+) -> tuple[str, str, str, int]:
+    """Block, label, task and seed, which folder and overrides must agree on."""
     chosen = dict(o.split("=", 1) for o in record["overrides"] if "=" in o)
     parts = folder.relative_to(root).parts
     if len(parts) != 4 or not {"task", "seed"} <= set(chosen):
@@ -43,61 +111,30 @@ def _read_run(root: Path, folder: Path) -> RunResult:
             f"seed_N below {root}, and its overrides must name task and seed."
         )
     block, _, label, _ = parts
-    seed = int(chosen["seed"])
-    files = [path for path in folder.glob("*/*.json") if "wandb" not in path.name]
+    for name in (block, label):
+        if not is_name(name):
+            raise ValueError(
+                f"{folder}: no block or label of a suite is named {name!r}."
+            )
+    task, seed = chosen["task"], chosen["seed"]
+    if not (seed.isascii() and seed.isdigit() and len(seed) < 20):
+        raise DamagedFileError(folder / RECORD, f"seed={seed} is no whole number")
+    expected = f"{block}/{task.replace('/', '-')}/{label}/seed_{int(seed)}"
+    if root / expected != folder:
+        raise ValueError(
+            f"{folder} holds a run of {task} with seed {seed}: it must be "
+            f"{root / expected}."
+        )
+    return block, label, task, int(seed)
+
+
+def _result_file(folder: Path) -> Path:
+    files = [path for path in result_files(folder) if path.suffix == ".json"]
     if len(files) != 1:
         raise ValueError(f"{folder} has {len(files)} result files: it must have one.")
-    content: Any = json.loads(files[0].read_text())
-    # Of one environment, task, algorithm and seed
-    for _ in range(4):
-        (content,) = content.values()
-    steps = [value for key, value in content.items() if key.startswith("step_")]
-    steps.sort(key=lambda step: step["step_count"])
-    metrics = [name for name in steps[0] if _is_kept(name)] if steps else []
-    result = RunResult(
-        block=block,
-        task=chosen["task"],
-        label=label,
-        seed=seed,
-        frames=tuple(step["step_count"] for step in steps),
-        episodes={name: tuple(tuple(s[name]) for s in steps) for name in metrics},
-        absolute={
-            name: tuple(values)
-            for name, values in content["absolute_metrics"].items()
-            if _is_kept(name)
-        },
-        weights=_read_weights(files[0].parent / WEIGHTS_FILE),
-        record=record,
-    )
-    if root / result.name != folder:
-        raise ValueError(
-            f"{folder} holds a run of {result.task} with seed {seed}: it must be "
-            f"{root / result.name}."
-        )
-    return result
+    return files[0]
 
 
 def _is_kept(metric: str) -> bool:
     """All but the returns of single groups."""
-    return metric != "step_count" and not metric.endswith("_return")
-
-
-def _read_weights(path: Path) -> dict[str, WeightCounts]:
-    if not path.is_file():
-        return {}
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name not in ("group", "frames", "beyond")]
-    weights = {}
-    for group in dict.fromkeys(row["group"] for row in rows):
-        own = [row for row in rows if row["group"] == group]
-        # Cells of bins that only other groups have are empty.
-        centers = sorted((name for name in names if own[0][name]), key=float)
-        weights[group] = WeightCounts(
-            centers=tuple(float(name) for name in centers),
-            frames=tuple(int(row["frames"]) for row in own),
-            counts=tuple(
-                tuple(int(row[name]) for name in (*centers, "beyond")) for row in own
-            ),
-        )
-    return weights
+    return metric == RETURN or not is_return(metric)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from remix_plugin.damaged import shown
 
 SUITE_FIELDS = ("title", "overrides", "blocks")
 BLOCK_FIELDS = ("algorithms", "tasks", "seeds", "overrides")
 # What a run is named after
 CHOSEN_BY_BLOCKS = ("algorithm", "task", "seed")
+# A folder is named so, on any file system, and figures have it in their legends.
+NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]*")
+TASK = re.compile(f"{NAME.pattern}(/{NAME.pattern})*")
+# Of names, so that those of locks are not longer than the 255 that file systems allow
+LONGEST = 64
+LARGEST_SEED = 2**32 - 1
 WORDS = {str: "text", int: "whole numbers"}
 
 
@@ -19,16 +28,31 @@ def check_suite(where: str, content: Any) -> None:
         ValueError: naming the field, its value and what is allowed.
     """
     _check_fields(where, content, SUITE_FIELDS)
+    if not isinstance(content["title"], str):
+        raise ValueError(
+            f"{where}: title is {shown(content['title'])}: it must be text."
+        )
     _check_list(f"{where}: overrides", content["overrides"], str)
     refuse_choices(f"{where}: overrides", content["overrides"])
     blocks = content["blocks"]
     if not isinstance(blocks, dict) or not blocks:
         raise ValueError(
-            f"{where}: blocks is {blocks!r}: it must map names to blocks, one at least."
+            f"{where}: blocks is {shown(blocks)}: it must map names to blocks, one at "
+            "least."
         )
     for name, block in blocks.items():
         _check_name(f"{where}: a block", name)
         _check_block(f"{where}, block {name!r}", block)
+
+
+def is_name(name: object) -> bool:
+    """Whether blocks and labels may be named so."""
+    return isinstance(name, str) and bool(NAME.fullmatch(name)) and len(name) <= LONGEST
+
+
+def is_task(name: object) -> bool:
+    """Whether tasks may be named so, as configs are."""
+    return isinstance(name, str) and bool(TASK.fullmatch(name)) and len(name) <= LONGEST
 
 
 def refuse_choices(
@@ -42,7 +66,8 @@ def refuse_choices(
         chosen (sequence of str): what they must not choose.
 
     Raises:
-        ValueError: if one would make runs others than their folders are named after.
+        ValueError: if one would make runs others than their folders are named after,
+            is for Hydra itself, or cannot be printed.
     """
     for override in overrides:
         name = override.partition("=")[0].lstrip("+~")
@@ -50,6 +75,16 @@ def refuse_choices(
             raise ValueError(
                 f"{where}: {override} is not allowed: a run's {name} is chosen by its "
                 "block's list, after which its folder is named."
+            )
+        if not override.isprintable():
+            raise ValueError(
+                f"{where}: {shown(override)} is not allowed: an override must have no "
+                "characters that cannot be printed."
+            )
+        if name.startswith(("hydra.", "hydra/")):
+            raise ValueError(
+                f"{where}: {override} is not allowed: where and how a run is run is "
+                "not its suite's to say."
             )
 
 
@@ -72,28 +107,46 @@ def _check_block(where: str, block: Any) -> None:
             raise ValueError(f"{where}: {field} is {block[field]!r}: it must have one.")
     for label in algorithms:
         _check_name(f"{where}: an algorithm", label)
+    for task in block["tasks"]:
+        _check_task(f"{where}: a task", task)
+    for seed in block["seeds"]:
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ValueError(
+                f"{where}: a seed is {seed}: it must be from 0 to {LARGEST_SEED}."
+            )
 
 
 def _check_fields(where: str, content: Any, fields: tuple[str, ...]) -> None:
     """Refuse what lacks a field or has another."""
     if not isinstance(content, dict) or set(content) != set(fields):
-        given = ", ".join(map(str, content)) if isinstance(content, dict) else content
-        raise ValueError(
-            f"{where} has {given or 'nothing'}: it must have {', '.join(fields)}."
-        )
+        is_mapping = isinstance(content, dict)
+        given = ", ".join(map(str, content)) if is_mapping else shown(content)
+        given = "nothing" if content in (None, {}) else given
+        raise ValueError(f"{where} has {given}: it must have {', '.join(fields)}.")
 
 
 def _check_list(what: str, value: Any, kind: type) -> None:
     # The type itself: a bool would count as an int.
     if not isinstance(value, list) or any(type(item) is not kind for item in value):
-        raise ValueError(f"{what} is {value!r}: it must be a list of {WORDS[kind]}.")
+        listed = f"it must be a list of {WORDS[kind]}"
+        raise ValueError(f"{what} is {shown(value)}: {listed}.")
 
 
 def _check_name(what: str, name: Any) -> None:
     """Refuse a name that is not that of one folder."""
-    if not isinstance(name, str) or not name or "/" in name or name.startswith("."):
+    if not is_name(name):
         raise ValueError(
-            f"{what} is named {name!r}: it must be text without a slash or a leading "
-            "dot, for a folder is named so. To an algorithm such as paper/remix a name "
-            "is given by NAME: [algorithm=paper/remix]."
+            f"{what} is named {shown(name)}: it must be at most {LONGEST} of a-z, "
+            "A-Z, 0-9, _, - and ., the first none of - and ., for a folder is named "
+            "so. To an algorithm such as paper/remix a name is given by NAME: "
+            "[algorithm=paper/remix]."
+        )
+
+
+def _check_task(what: str, name: str) -> None:
+    """Refuse a task that is not named as configs are."""
+    if not is_task(name):
+        raise ValueError(
+            f"{what} is named {shown(name)}: it must be at most {LONGEST} of a-z, "
+            "A-Z, 0-9, _, -, . and /, as predator_prey/punish_2 is."
         )

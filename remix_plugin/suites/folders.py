@@ -13,14 +13,17 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
 
+from remix_plugin.checkpoints.checkpoint_files import checkpoints, has_replay
 from remix_plugin.suites.locks import is_held
 from remix_plugin.suites.plan import Run
 from remix_plugin.suites.record import RECORD, read_record
+from remix_plugin.whole_files import write_bytes
 
 # The runner's own files of a results folder
 OWN_FOLDER = ".suite"
 FAILED = "failed.txt"
 LOG = "log.txt"
+OVERRIDES = "overrides.txt"
 STARTED = "started.txt"
 FRAMES_FILES = "*/*/scalars/counters_total_frames.csv"
 
@@ -106,26 +109,48 @@ class RunFolder:
                     return int(float(lines[-1].split(b",")[-1]))
         return None
 
-    def renew(self) -> None:
-        """Make the folder anew, without what a run that was cut off has left.
+    def checkpoint(self) -> Path | None:
+        """The checkpoint that the run can go on from exactly, None if there is none."""
+        path = self.path / OVERRIDES
+        if not path.is_file() or path.read_text() != self._overrides:
+            return None
+        found = last_checkpoint(self.path)
+        return found if found is not None and has_replay(found) else None
 
-        BenchMARL names folders at random: what is left would count as another run.
+    def prepare(self) -> None:
+        """Make the folder ready for the run: anew, unless it goes on.
+
+        BenchMARL names folders at random: what is left of a run that was cut off before
+        its first checkpoint would count as another run.
 
         Raises:
             RuntimeError: if the run is finished.
         """
         if self.is_finished:
             raise RuntimeError(f"{self.path} holds a finished run: it must stay.")
-        if self.path.exists():
+        if self.checkpoint() is None and self.path.exists():
             shutil.rmtree(self.path)
-        self.path.mkdir(parents=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / FAILED).unlink(missing_ok=True)
+        write_bytes(self.path / OVERRIDES, self._overrides.encode())
         started = f"{time.time()} {socket.gethostname()} {os.getpid()}\n"
         (self.path / STARTED).write_text(started)
+
+    @property
+    def _overrides(self) -> str:
+        """Those of the run, a line each."""
+        return "".join(f"{override}\n" for override in self.run.overrides)
 
     def mark_failed(self, exit_code: int) -> None:
         """Write down that the run has ended, but not well."""
         why = f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
         (self.path / FAILED).write_text(f"{why}\n")
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint in the folder of a suite's run, None before the first."""
+    found = [path for run in folder.iterdir() for path in checkpoints(run)[-1:]]
+    return found[0] if found else None
 
 
 def run_folders(results: Path, runs: Iterable[Run]) -> list[RunFolder]:

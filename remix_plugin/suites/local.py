@@ -77,7 +77,7 @@ def run_locally(
 def _start(
     folder: RunFolder, lock: int, threads: int, command: Sequence[str]
 ) -> _Started:
-    folder.renew()
+    folder.prepare()
     number = str(threads)
     place = f"hydra.run.dir={quoted(folder.path)}"
     arguments = [*command, *folder.run.overrides, place]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from remix_plugin.configs import config_path
-from remix_plugin.suites.content import check_suite, refuse_choices
+from remix_plugin.damaged import read_yaml, shown
+from remix_plugin.suites.content import check_suite, is_name, refuse_choices
 from remix_plugin.suites.overrides import frames_of
 
 
@@ -75,15 +75,17 @@ def read_suite(path_or_name: str, extra: tuple[str, ...] = ()) -> Suite:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no YAML, a field is missing, unknown, empty or not of its
+        DamagedFileError: if it cannot be read, or is no YAML.
+        ValueError: if a field is missing, unknown, empty or not of its
             kind, a run occurs twice, or ``extra`` chooses what blocks choose.
     """
-    is_path = path_or_name.endswith((".yaml", ".yml"))
-    path = Path(path_or_name) if is_path else config_path("suites", path_or_name)
-    try:
-        content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+    if path_or_name.endswith((".yaml", ".yml")):
+        path = Path(path_or_name)
+        if not os.path.lexists(path):
+            raise FileNotFoundError(f"There is no suite {shown(path_or_name)}.")
+    else:
+        path = _own_suite(path_or_name)
+    content = read_yaml(path)
     check_suite(str(path), content)
     refuse_choices(f"overrides added to {path}", extra)
     runs: list[Run] = []
@@ -95,6 +97,16 @@ def read_suite(path_or_name: str, extra: tuple[str, ...] = ()) -> Suite:
     if twice:
         raise ValueError(f"{path}: {twice[0]!r} is listed more than once.")
     return Suite(path.stem, str(content["title"]), tuple(runs))
+
+
+def _own_suite(name: str) -> Path:
+    """One of the plugin's, not any other file of a name such as ``../x``."""
+    if not is_name(name):
+        raise FileNotFoundError(
+            f"There is no suite {shown(name)}: it must be a file, .yaml, or one of the "
+            "plugin's suites."
+        )
+    return config_path("suites", name)
 
 
 def _block_runs(

@@ -31,14 +31,14 @@ def start(
 
     Args:
         command (sequence of str): program and arguments.
-        log (Path): gets its output and its errors.
+        log (Path): gets its output and its errors, after what is in it.
 
     Keyword Args:
         environment (dict, optional): variables to set, besides those of this process.
         lock (int, optional): a lock's file descriptor, to be inherited.
     """
     parent = os.getpid()
-    with log.open("wb") as file:
+    with log.open("ab") as file:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

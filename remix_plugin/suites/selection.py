@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from remix_plugin.algorithms.sizes import check_model_sizes
+from remix_plugin.damaged import shown
 from remix_plugin.experiment.ranges import check_experiment
 from remix_plugin.starcraft.installation import StarCraftError
 from remix_plugin.suites.plan import Run, Suite
@@ -56,7 +57,7 @@ def select_runs(suites: Iterable[Suite], patterns: Sequence[str] = ()) -> list[R
     ]
     if not chosen:
         raise ValueError(
-            f"No run matches {' or '.join(patterns)}: it must be a name such as "
+            f"No run matches {' or '.join(map(shown, patterns))}: it must be a name as "
             f"{next(iter(runs))}, in which * stands for anything."
         )
     return chosen
@@ -96,7 +97,7 @@ def check_overrides(runs: Iterable[Run], *, here: bool = True) -> None:
                 _check_options(run, config, here)
             except ImportError as error:
                 raise ModuleNotFoundError(f"{run.name}: {error}") from error
-            except (TypeError, ValueError, StarCraftError) as error:
+            except (AttributeError, TypeError, ValueError, StarCraftError) as error:
                 raise ValueError(f"{run.name}: {error}") from error
 
 
@@ -130,7 +131,7 @@ def _check_experiment(run: Run, experiment: DictConfig) -> None:
         if value is not None:
             raise ValueError(
                 f"{run.name} has experiment.{name}={value!r}: it must be null, a run "
-                "of a suite begins anew, in a folder of its own."
+                "of a suite has a folder of its own, and goes on from what is there."
             )
 
 

@@ -27,6 +27,7 @@ SHARED_RANGES = [
     ("td_lambda", -0.1, "a number >= 0 and <= 1"),
     ("td_lambda", 1.1, "a number >= 0 and <= 1"),
     ("burn_in", "warm", "one of 'stored', 'zero'"),
+    ("absolute_metric_factor", -1, "an integer >= 0"),
 ]
 MONOTONIC_RANGES = [
     ("mixing_embed_dim", 0, "an integer >= 1"),
@@ -115,6 +116,9 @@ WRONG_TYPES = [
     (RemixConfig, "double_q", "maybe", *FLAG),
     (RemixConfig, "delay_value", None, "not Optional", "true or false"),
     (RemixConfig, "td_lambda", "most", *NUMBER),
+    (RemixConfig, "absolute_metric_factor", 1.5, *INTEGER),
+    (RemixConfig, "absolute_metric_factor", True, *INTEGER),
+    (RemixConfig, "absolute_metric_factor", "x", *INTEGER),
     (TunedQmixConfig, "td_lambda", True, *NUMBER),
     (TunedQmixConfig, "mixing_embed_dim", 1.5, *INTEGER),
     (TunedQmixConfig, "hypernet_layers", None, *CHOICE),

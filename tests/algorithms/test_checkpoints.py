@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from benchmarl.algorithms.common import AlgorithmConfig
-from benchmarl.environments import VmasTask
+from benchmarl.environments import TaskClass, VmasTask
 from benchmarl.experiment import Callback, Experiment
 from small_tasks import SmallTask, parameters
 from tensordict import TensorDictBase
@@ -23,8 +24,10 @@ from tiny_experiments import (
     predator_prey,
 )
 
+from remix_plugin.algorithms.burn_in import STATE_KEY, StoredStates
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.wqmix import OwqmixConfig
+from remix_plugin.objectives.sequences import pack_rows
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
 MODELS = ("mlp", "gru", "fused_gru")
@@ -120,25 +123,51 @@ def test_run_is_saved_evaluated_and_resumed(
             )
 
 
-def test_stored_states_are_zero_after_a_reload(build: Build) -> None:
-    # Collection then begins with new episodes.
+@pytest.mark.parametrize(
+    ("task", "episodes_go_on"),
+    [(SmallTask, False), (predator_prey, True)],
+    ids=["small", "predator_prey"],
+)
+def test_stored_states_go_on_after_a_reload(
+    task: Callable[[], TaskClass], episodes_go_on: bool, build: Build
+) -> None:
+    # They used to begin with zero, and episodes anew. Where an environment does not
+    # tell its state they still do, and the state is for is_init to reset.
     experiment = build(
-        SmallTask(),
+        task(),
         changed(OwqmixConfig, burn_in="stored"),
         model="fused_gru",
         max_n_frames=32,
         checkpoint_at_end=True,
     )
     experiment.run()
+    before = stored_states(experiment)
     again = reload(experiment, 32, max_n_frames=64)
+    after = stored_states(again)
+    assert list(before) == ["local_value_network", "unrestricted_value_network"]
+    assert all(torch.equal(before[name], after[name]) for name in before)
     again.run()
     rows = again.replay_buffers["agents"].storage[:]
-    begins = rows["is_init"][:, 0, 0].view(4, 4)
-    assert begins.all(1).tolist() == [True, False, True, False]
+    begins = rows["is_init"][8:12, 0, 0]
+    assert begins.tolist() == [not episodes_go_on] * 4
     keys = again.losses["agents"].tensor_keys
-    for key in (keys.initial_state, keys.unrestricted_initial_state):
-        is_zero = (rows[key] == 0).flatten(1).all(1).view(4, 4)
-        assert torch.equal(is_zero, begins)
+    for key, state in zip(
+        (keys.initial_state, keys.unrestricted_initial_state),
+        before.values(),
+        strict=True,
+    ):
+        packed = rows[key].reshape(16, -1)
+        assert torch.equal(packed[8:12], pack_rows(state, STEPS).reshape(4, -1))
+        is_zero = (packed == 0).all(1).view(4, 4).all(1)
+        assert is_zero.tolist() == [True, False, False, False]
+
+
+def stored_states(experiment: Experiment) -> dict[str, torch.Tensor]:
+    """Hidden states at the ends of the last rows, by network."""
+    (callback,) = [c for c in experiment.callbacks if isinstance(c, StoredStates)]
+    kept: dict[str, Any] = {}
+    callback.on_state_dict(kept)
+    return kept[STATE_KEY]["agents"]
 
 
 @pytest.mark.parametrize("model", ["mlp", "gru"])

@@ -110,27 +110,6 @@ def test_results_have_the_keys_of_benchmarl(build: Build) -> None:
         assert len(run_data[f"step_{step}"]["agents_return"]) == 2
 
 
-def test_rendering_writes_a_video(build: Build) -> None:
-    experiment = build(
-        predator_prey(),
-        RemixConfig.get_from_yaml(),
-        evaluation=True,
-        render=True,
-        loggers=["csv"],
-    )
-    # mp4, BenchMARL's choice, needs an older torchvision than many have.
-    experiment.logger.loggers[0].experiment.video_format = "pt"
-    experiment.run()
-    paths = sorted(experiment.folder_name.rglob("videos/eval_video_*.pt"))
-    assert len(paths) == 3
-    video = torch.load(paths[0])
-    assert video.dtype == torch.uint8
-    assert video.shape[0] == 1
-    assert 1 <= video.shape[1] <= 6
-    assert video.shape[2] == 3
-    assert video.float().std() > 0
-
-
 @pytest.mark.parametrize(
     ("config", "model"),
     [

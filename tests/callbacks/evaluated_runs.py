@@ -6,17 +6,22 @@ import csv
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from benchmarl.algorithms.common import AlgorithmConfig
 from benchmarl.environments import TaskClass, VmasTask
 from benchmarl.experiment import Callback, Experiment
 from small_tasks import MAX_STEPS, SmallEnv, SmallTask
 from tensordict import TensorDict, TensorDictBase
+from tiny_experiments import changed, run
 from torchrl.envs import EnvBase
 from torchrl.envs.utils import ExplorationType, exploration_type
 
+from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import EPISODES_FILE, EvaluationData
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
 
@@ -98,17 +103,23 @@ def tag() -> TaskClass:
     return task
 
 
+def measured(config: type[AlgorithmConfig] = RemixConfig) -> AlgorithmConfig:
+    """With the absolute metric, which runs as short as these are spared otherwise."""
+    return changed(config, absolute_metric_factor=FACTOR)
+
+
 class Keeper(Callback):
     """Keeps the rollouts of evaluations, and the json right after each."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rollouts: list[list[TensorDictBase]] = []
-        self.absolute: list[Any] = []
+        self.jsons: list[dict[str, Any]] = []
 
     def on_evaluation_end(self, rollouts: list[TensorDictBase]) -> None:
         self.rollouts.append([rollout.clone() for rollout in rollouts])
-        self.absolute.append(run_data(self.experiment)["absolute_metrics"])
+        if self.experiment.config.create_json:
+            self.jsons.append(whole_json(self.experiment))
 
 
 def kept(experiment: Experiment) -> Keeper:
@@ -183,14 +194,26 @@ def without(experiment: Experiment, *kinds: type[Callback]) -> Experiment:
     return experiment
 
 
-def run_data(experiment: Experiment) -> dict[str, Any]:
-    """The json of a run, from its steps on."""
-    content = json.loads(
-        (experiment.folder_name / f"{experiment.name}.json").read_text()
-    )
+def json_path(experiment: Experiment) -> Path:
+    """Where BenchMARL writes its json."""
+    return experiment.folder_name / f"{experiment.name}.json"
+
+
+def whole_json(experiment: Experiment) -> dict[str, Any]:
+    """BenchMARL's json of a run, from the environment on."""
+    return json.loads(json_path(experiment).read_text())
+
+
+def steps_of(content: dict[str, Any]) -> dict[str, Any]:
+    """What a json of one run has below environment, task, algorithm and seed."""
     for _ in range(4):
         (content,) = content.values()
     return content
+
+
+def run_data(experiment: Experiment) -> dict[str, Any]:
+    """The json of a run, from its steps on."""
+    return steps_of(whole_json(experiment))
 
 
 def steps(experiment: Experiment) -> list[dict[str, Any]]:
@@ -201,16 +224,40 @@ def steps(experiment: Experiment) -> list[dict[str, Any]]:
 
 def episode_rows(experiment: Experiment, phase: str) -> list[dict[str, str]]:
     """Rows of the csv of episodes."""
-    with (experiment.folder_name / EPISODES_FILE).open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = csv_rows(experiment.folder_name / EPISODES_FILE)
     assert {row["phase"] for row in rows} <= {"evaluation", "absolute"}
     return [row for row in rows if row["phase"] == phase]
 
 
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a csv, by its first line."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def evaluations(experiment: Experiment) -> list[dict[str, list[float]]]:
+    """The episodes of each evaluation of a run by metric, empty cells left out."""
+    rows = episode_rows(experiment, "evaluation")
+    frames = dict.fromkeys(row["frames"] for row in rows)
+    return [by_metric([row for row in rows if row["frames"] == n]) for n in frames]
+
+
+def absolute(experiment: Experiment) -> dict[str, list[float]]:
+    """The episodes of the absolute metric by metric; nothing if it was not measured."""
+    return by_metric(episode_rows(experiment, "absolute"))
+
+
+def by_metric(rows: list[dict[str, str]]) -> dict[str, list[float]]:
+    """Numbers in the columns that follow those that say which episode it is."""
+    return {
+        name: [float(row[name]) for row in rows if row[name]]
+        for name in list(rows[0] if rows else ())[3:]
+    }
+
+
 def weight_rows(experiment: Experiment) -> list[dict[str, str]]:
     """Rows of the csv of projection weights."""
-    with (experiment.folder_name / WEIGHTS_FILE).open(newline="") as file:
-        return list(csv.DictReader(file))
+    return csv_rows(experiment.folder_name / WEIGHTS_FILE)
 
 
 def scalars(experiment: Experiment, name: str) -> list[tuple[int, float]]:
@@ -229,3 +276,50 @@ def files(experiment: Experiment) -> set[str]:
 def numbers(rows: list[dict[str, str]], column: str) -> list[float]:
     """A column of filled cells."""
     return [float(row[column]) for row in rows]
+
+
+def random_states() -> tuple[Any, ...]:
+    """Of torch, NumPy and Python."""
+    name, keys, *rest = np.random.get_state()
+    return torch.get_rng_state().tolist(), name, keys.tolist(), rest, random.getstate()
+
+
+class States(Callback):
+    """Keeps random states at each collection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[tuple[Any, ...]] = []
+
+    def on_batch_collected(self, batch: Any) -> None:
+        self.states.append(random_states())
+
+
+def everything(experiment: Experiment) -> dict[str, Any]:
+    """Run; all that a run leaves behind, but for what callbacks add."""
+    states = States()
+    attach(experiment, states)
+    losses = run(experiment)
+    parameters = {
+        f"{group} {name}": value.tolist()
+        for group, loss in experiment.losses.items()
+        for name, value in loss.named_parameters()
+    }
+    policy = {
+        name: value.tolist() if isinstance(value, torch.Tensor) else value
+        for name, value in experiment.policy.state_dict().items()
+    }
+    return {
+        "losses": {
+            group: [
+                {key: value.tolist() for key, value in one.items()}
+                for one in iterations
+            ]
+            for group, iterations in losses.items()
+        },
+        "json": whole_json(experiment),
+        "parameters": parameters,
+        "policy": policy,
+        "states": states.states,
+        "last_state": random_states(),
+    }

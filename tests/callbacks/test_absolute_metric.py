@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import random
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from benchmarl.algorithms import MappoConfig, QmixConfig
 from benchmarl.environments import TaskClass, VmasTask
-from benchmarl.experiment import Callback, Experiment
 from evaluated_runs import (
     FACTOR,
     FRAMES,
     Director,
     DrawingTask,
+    absolute,
     episode_rows,
     evaluation_data,
+    evaluations,
+    everything,
+    files,
     last_bias,
+    measured,
     numbers,
-    run_data,
     scalars,
     steps,
     tag,
@@ -30,11 +33,15 @@ from evaluated_runs import (
 )
 from small_tasks import MAX_STEPS, SmallTask
 from tensordict import TensorDict
-from tiny_experiments import Build, epsilons, predator_prey, run
+from tiny_experiments import Build, changed, epsilons, predator_prey
 
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.callbacks.attaching import attach
-from remix_plugin.callbacks.evaluation import STATE_KEY, EvaluationData
+from remix_plugin.callbacks.evaluation import (
+    EPISODES_FILE,
+    STATE_KEY,
+    EvaluationData,
+)
 
 # What agents do in each iteration, the interval of evaluations, evaluated iterations,
 # the best of them.
@@ -64,7 +71,7 @@ def test_best_policy_is_evaluated(
     experiment = director.direct(
         build(
             SmallTask(),
-            RemixConfig.get_from_yaml(),
+            measured(),
             evaluation_interval=interval,
             share_policy_params=False,
         )
@@ -74,34 +81,15 @@ def test_best_policy_is_evaluated(
         *(number for number in evaluated for _ in range(MAX_STEPS)),
         *[best] * MAX_STEPS * FACTOR,
     ]
-    assert [step["return"] for step in steps(experiment)] == [
-        [1.5 * plan[number]] * 2 for number in evaluated
-    ]
-    absolute = run_data(experiment)["absolute_metrics"]["return"]
-    assert absolute == [1.5 * plan[best]] * 2 * FACTOR
+    returns = [[1.5 * plan[number]] * 2 for number in evaluated]
+    assert [step["return"] for step in steps(experiment)] == returns
+    assert [one["return"] for one in evaluations(experiment)] == returns
+    assert absolute(experiment)["return"] == [1.5 * plan[best]] * 2 * FACTOR
     rows = episode_rows(experiment, "absolute")
     assert numbers(rows, "frames") == [FRAMES * (best + 1)] * 2 * FACTOR
-    assert numbers(rows, "return") == absolute
     assert scalars(experiment, "absolute_return") == [(2, 1.5 * plan[best])]
     # The run ends with the policy that it has arrived at.
     assert last_bias(experiment).max() == 102
-
-
-def random_states() -> tuple[Any, ...]:
-    """Of torch, NumPy and Python."""
-    name, keys, *rest = np.random.get_state()
-    return torch.get_rng_state().tolist(), name, keys.tolist(), rest, random.getstate()
-
-
-class States(Callback):
-    """Keeps random states and parameters at each collection and each evaluation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.states: list[tuple[Any, ...]] = []
-
-    def on_batch_collected(self, batch: Any) -> None:
-        self.states.append(random_states())
 
 
 def balance() -> TaskClass:
@@ -122,40 +110,6 @@ DISTURBED = {
 }
 
 
-def everything(experiment: Experiment) -> dict[str, Any]:
-    """Run; all that a run leaves behind, but for what the callback adds."""
-    states = States()
-    attach(experiment, states)
-    losses = run(experiment)
-    returns = [
-        {key: value for key, value in step.items() if key.endswith("return")}
-        for step in steps(experiment)
-    ]
-    parameters = {
-        f"{group} {name}": value.tolist()
-        for group, loss in experiment.losses.items()
-        for name, value in loss.named_parameters()
-    }
-    policy = {
-        name: value.tolist() if isinstance(value, torch.Tensor) else value
-        for name, value in experiment.policy.state_dict().items()
-    }
-    return {
-        "losses": {
-            group: [
-                {key: value.tolist() for key, value in one.items()}
-                for one in iterations
-            ]
-            for group, iterations in losses.items()
-        },
-        "returns": returns,
-        "parameters": parameters,
-        "policy": policy,
-        "states": states.states,
-        "last_state": random_states(),
-    }
-
-
 @pytest.mark.parametrize(
     ("task", "config", "options"), [*DISTURBED.values()], ids=[*DISTURBED]
 )
@@ -172,10 +126,8 @@ def test_training_is_the_same_without_the_callback(
     if evaluation_data(other):
         without(other, EvaluationData)
     theirs = everything(other)
-    assert len(episode_rows(one, "absolute")) == 2 * 2
-    assert list(run_data(other)["absolute_metrics"]["return"]) == [
-        max(value for step in theirs["returns"] for value in step["return"])
-    ]
+    assert len(absolute(one)["return"]) == 2 * 2
+    assert EPISODES_FILE not in files(other)
     for name, value in theirs.items():
         assert ours[name] == value, name
     assert len(ours["states"]) == 3
@@ -192,7 +144,7 @@ def test_episodes_of_the_absolute_metric_explore_like_the_evaluation(
     experiment = Director(*plan).direct(
         build(
             SmallTask(),
-            RemixConfig.get_from_yaml(),
+            measured(),
             share_policy_params=False,
             evaluation_deterministic_actions=False,
             exploration_eps_end=0.0,
@@ -203,8 +155,7 @@ def test_episodes_of_the_absolute_metric_explore_like_the_evaluation(
     assert {row["frames"] for row in episode_rows(experiment, "absolute")} == {
         str(FRAMES * (best + 1))
     }
-    returns = run_data(experiment)["absolute_metrics"]["return"]
-    assert (set(returns) == {3.0}) == (best == 2)
+    assert (set(absolute(experiment)["return"]) == {3.0}) == (best == 2)
     assert epsilons(experiment) == [0.0]
 
 
@@ -225,7 +176,7 @@ def rollout(total: float) -> TensorDict:
     ],
 )
 def test_best_has_the_largest_mean_return(
-    returns: list[list[float]], best: int
+    returns: list[list[float]], best: int, tmp_path: Path
 ) -> None:
     policy = torch.nn.Linear(1, 1)
     callback = EvaluationData()
@@ -237,10 +188,14 @@ def test_best_has_the_largest_mean_return(
         total_frames=0,
         n_iters_performed=0,
         on_policy=False,
-        config=SimpleNamespace(get_max_n_iters=lambda on_policy: 9, loggers=[]),
-        logger=SimpleNamespace(json_writer=None, log=lambda *_, **__: None),
+        config=SimpleNamespace(
+            get_max_n_iters=lambda on_policy: 9, loggers=[], create_json=False
+        ),
+        folder_name=tmp_path,
+        logger=SimpleNamespace(log=lambda *_, **__: None),
     )
     attach(experiment, callback)
+    callback.on_batch_collected(TensorDict())
     for number, values in enumerate(returns, 1):
         experiment.total_frames = number
         with torch.no_grad():
@@ -260,7 +215,7 @@ def test_policy_is_restored_when_the_evaluation_fails(
 ) -> None:
     director = Director(2, 0, 1)
     experiment = director.direct(
-        build(SmallTask(), RemixConfig.get_from_yaml(), share_policy_params=False)
+        build(SmallTask(), measured(), share_policy_params=False)
     )
     rollouts = []
     real = type(experiment.test_env).rollout
@@ -276,4 +231,126 @@ def test_policy_is_restored_when_the_evaluation_fails(
         experiment.run()
     assert rollouts == [100, 101, 102, 100, 100]
     assert last_bias(experiment).max() == 102
-    assert run_data(experiment)["absolute_metrics"] == {}
+    assert absolute(experiment) == {}
+    assert [one["return"] for one in evaluations(experiment)] == [
+        [3.0] * 2,
+        [0.0] * 2,
+        [1.5] * 2,
+    ]
+
+
+# An episode of SmallTask has at most 3 steps: of 10 x 2 episodes that is 60, which are
+# 3% of 2000 frames; of one episode it is 30, 3% of 1000.
+AT_MOST_3_PERCENT = {
+    "just": (2, {"max_n_frames": 2000}, True),
+    "just_not": (2, {"max_n_frames": 1999}, False),
+    "one_episode": (1, {"max_n_frames": 1000}, True),
+    "one_episode_just_not": (1, {"max_n_frames": 999}, False),
+    "iterations": (1, {"max_n_frames": None, "max_n_iters": 2}, True),
+    "fewer_iterations": (1, {"max_n_iters": 1}, False),
+}
+
+
+LONG_ITERATIONS = {
+    "off_policy_collected_frames_per_batch": 500,
+    "off_policy_n_envs_per_worker": 100,
+    "off_policy_n_optimizer_steps": 1,
+    "off_policy_memory_size": 500,
+    "evaluation_interval": 500,
+}
+
+
+@pytest.mark.parametrize(
+    ("episodes", "limits", "is_measured"),
+    [*AT_MOST_3_PERCENT.values()],
+    ids=[*AT_MOST_3_PERCENT],
+)
+def test_it_is_measured_by_default_where_it_costs_little(
+    episodes: int, limits: dict[str, int], is_measured: bool, build: Build
+) -> None:
+    experiment = build(
+        SmallTask(),
+        RemixConfig.get_from_yaml(),
+        evaluation_episodes=episodes,
+        **{"max_n_frames": 2000, **LONG_ITERATIONS, **limits},
+    )
+    experiment.run()
+    assert len(episode_rows(experiment, "absolute")) == (
+        episodes * 10 if is_measured else 0
+    )
+    assert len(evaluations(experiment)) == experiment.n_iters_performed
+    assert len(scalars(experiment, "absolute_return")) == is_measured
+
+
+def test_factor_of_0_switches_it_off_where_it_costs_little(build: Build) -> None:
+    experiment = build(
+        SmallTask(),
+        changed(RemixConfig, absolute_metric_factor=0),
+        evaluation_episodes=1,
+        max_n_frames=1000,
+        **LONG_ITERATIONS,
+    )
+    experiment.run()
+    assert len(evaluations(experiment)) == 2
+    assert not absolute(experiment)
+
+
+@pytest.mark.parametrize("factor", [0, 1, 3, None])
+def test_factor_of_the_algorithm_is_that_of_the_callback(
+    factor: int | None, build: Build
+) -> None:
+    experiment = build(SmallTask(), changed(RemixConfig, absolute_metric_factor=factor))
+    (callback,) = evaluation_data(experiment)
+    assert callback.episodes_factor == factor
+    experiment.run()
+    # Of 48 frames 60 steps are more than 3%.
+    assert len(episode_rows(experiment, "absolute")) == 2 * (factor or 0)
+
+
+@pytest.mark.parametrize(
+    ("factor", "error"),
+    [(-1, ValueError), (1.5, TypeError), (True, TypeError), ("x", TypeError)],
+)
+def test_bad_factor_is_named(factor: Any, error: type[Exception]) -> None:
+    message = f"factor={factor!r} is not allowed: it must be an integer >= 0"
+    with pytest.raises(error, match=f"episodes_{message}"):
+        EvaluationData(factor)
+    with pytest.raises(error, match=f"absolute_metric_{message}"):
+        changed(RemixConfig, absolute_metric_factor=factor)
+
+
+class Watch(logging.Handler):
+    """Notes how often the agents of a run had acted when something was said."""
+
+    def __init__(self, director: Director) -> None:
+        super().__init__(logging.INFO)
+        self.director = director
+        self.said: list[tuple[str, int]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append((record.getMessage(), len(self.director.acted)))
+
+
+@pytest.mark.parametrize("interval", [16, 32])
+def test_it_is_announced_before_it_begins(interval: int, build: Build) -> None:
+    director = Director(0, 0, 0)
+    experiment = build(
+        SmallTask(),
+        changed(RemixConfig, absolute_metric_factor=4),
+        share_policy_params=False,
+        evaluation_interval=interval,
+    )
+    director.direct(experiment)
+    watch = Watch(director)
+    logger = logging.getLogger("remix_plugin.evaluation")
+    level = logger.level
+    logger.addHandler(watch)
+    logger.setLevel(logging.INFO)
+    try:
+        experiment.run()
+    finally:
+        logger.removeHandler(watch)
+        logger.setLevel(level)
+    before = MAX_STEPS * (3 if interval == 16 else 2)
+    assert watch.said == [("evaluating the best policy on 8 episodes", before)]
+    assert len(director.acted) == before + 4 * MAX_STEPS

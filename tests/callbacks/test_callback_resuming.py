@@ -11,9 +11,12 @@ from evaluated_runs import (
     FACTOR,
     FRAMES,
     Director,
+    absolute,
     episode_rows,
     evaluation_data,
+    evaluations,
     last_bias,
+    measured,
     run_data,
     steps,
     weight_rows,
@@ -23,7 +26,6 @@ from small_tasks import SmallTask
 from tensordict import TensorDictBase
 from tiny_experiments import Build, predator_prey
 
-from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import STATE_KEY, EvaluationData
@@ -40,7 +42,7 @@ def directed(build: Build, plan: tuple[int, ...]) -> Experiment:
     """A finished run with a checkpoint of each iteration."""
     experiment = build(
         SmallTask(),
-        RemixConfig.get_from_yaml(),
+        measured(),
         share_policy_params=False,
         checkpoint_interval=FRAMES,
     )
@@ -58,9 +60,13 @@ def test_best_policy_before_the_checkpoint_is_known(best: int, build: Build) -> 
     director = Director(*plan)
     director.direct(again).run()
     assert director.acted == [2] * 3 + [best] * 3 * FACTOR
-    absolute = run_data(again)["absolute_metrics"]["return"]
-    assert absolute == [1.5 * plan[best]] * 2 * FACTOR
-    assert [step["step_count"] for step in steps(again)] == [3 * FRAMES]
+    assert absolute(again)["return"] == [1.5 * plan[best]] * 2 * FACTOR
+    # No evaluation is lost, or there twice.
+    returns = [[1.5 * number] * 2 for number in plan]
+    assert [one["return"] for one in evaluations(again)] == returns
+    assert [step["return"] for step in steps(again)] == returns
+    assert [step["step_count"] for step in steps(again)] == [16, 32, 48]
+    assert run_data(again)["absolute_metrics"]["return"] == [1.5 * max(plan)]
     assert episode_rows(again, "absolute")[-1]["frames"] == str(FRAMES * (best + 1))
     assert last_bias(again).max() == 102
 
@@ -69,15 +75,39 @@ def test_finished_run_can_be_made_longer(build: Build) -> None:
     plan = (1, 0, 0, 2)
     experiment = build(
         SmallTask(),
-        RemixConfig.get_from_yaml(),
+        measured(),
         share_policy_params=False,
         checkpoint_at_end=True,
     )
     Director(*plan).direct(experiment).run()
-    assert run_data(experiment)["absolute_metrics"]["return"] == [1.5] * 2 * FACTOR
+    assert absolute(experiment)["return"] == [1.5] * 2 * FACTOR
     again = reload(experiment, 3 * FRAMES, max_n_frames=4 * FRAMES)
     Director(*plan).direct(again).run()
-    assert run_data(again)["absolute_metrics"]["return"] == [3.0] * 2 * FACTOR
+    # Those of its earlier end are gone.
+    assert absolute(again)["return"] == [3.0] * 2 * FACTOR
+    returns = [[1.5 * number] * 2 for number in plan]
+    assert [one["return"] for one in evaluations(again)] == returns
+
+
+def test_absolute_metric_of_an_earlier_end_is_dropped_at_once(build: Build) -> None:
+    # Not only when there is a new one: the longer run may be cut off before.
+    experiment = build(SmallTask(), measured(), checkpoint_at_end=True)
+    experiment.run()
+    before = evaluations(experiment)
+    again = reload(experiment, 3 * FRAMES, max_n_frames=4 * FRAMES)
+    assert len(absolute(again)["return"]) == 2 * FACTOR
+    attach(again, Interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        again.run()
+    assert absolute(again) == {}
+    assert evaluations(again) == before
+
+
+class Interrupt(Callback):
+    """Ends a run before its first update."""
+
+    def on_batch_collected(self, batch: TensorDictBase) -> None:
+        raise KeyboardInterrupt
 
 
 def test_what_is_loaded_is_what_was_saved(build: Build) -> None:
@@ -106,7 +136,7 @@ def test_checkpoint_made_without_the_callbacks_is_loaded(build: Build) -> None:
     plan = (2, 1, 0)
     experiment = build(
         SmallTask(),
-        RemixConfig.get_from_yaml(),
+        measured(),
         share_policy_params=False,
         checkpoint_interval=FRAMES,
     )
@@ -115,7 +145,7 @@ def test_checkpoint_made_without_the_callbacks_is_loaded(build: Build) -> None:
     again = reload(experiment, FRAMES)
     Director(*plan).direct(again).run()
     # The best since
-    assert run_data(again)["absolute_metrics"]["return"] == [1.5] * 2 * FACTOR
+    assert absolute(again)["return"] == [1.5] * 2 * FACTOR
     assert [row["frames"] for row in weight_rows(again)] == ["32", "48"]
 
 
@@ -132,10 +162,15 @@ def test_algorithm_of_benchmarl_is_continued(build: Build) -> None:
         attach(experiment, callback)
         experiment.run()
         again = reload(experiment, 2 * FRAMES)
-        assert len(evaluation_data(again)) == is_given
+        found = evaluation_data(again)
+        assert len(found) == is_given
+        for one in found:
+            assert one is not callback
+            assert one.experiment is again
+            assert one.episodes_factor == 2
         attach(again, EvaluationData(episodes_factor=2))
         again.run()
-        assert len(run_data(again)["absolute_metrics"]["return"]) == 2 * 2
+        assert len(absolute(again)["return"]) == 2 * 2
 
 
 class Weights(Callback):

@@ -11,15 +11,18 @@ from benchmarl.environments import TaskClass, VmasTask
 from evaluated_runs import (
     FACTOR,
     FRAMES,
+    Keeper,
+    absolute,
     evaluation_data,
+    evaluations,
     files,
     kept,
+    measured,
     run_data,
     scalars,
-    steps,
     steps_taken,
 )
-from tiny_experiments import Build, predator_prey
+from tiny_experiments import Build, changed, predator_prey
 
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.callbacks.attaching import attach
@@ -51,25 +54,29 @@ def test_algorithms_of_benchmarl_take_the_callback(
     experiment = build(task, config.get_from_yaml(), evaluation_interval=32, **options)
     assert experiment.continuous_actions == (vmas is not None)
     assert not evaluation_data(experiment)
-    attach(experiment, EvaluationData())
+    attach(experiment, EvaluationData(FACTOR))
     keeper = kept(experiment)
-    data = run_data(experiment)
-    assert list(data) == ["absolute_metrics", "step_0", "step_1"]
-    assert [len(v) for v in data["absolute_metrics"].values()] == [2 * FACTOR] * (
+    assert list(run_data(experiment)) == ["absolute_metrics", "step_0", "step_1"]
+    assert [len(values) for values in absolute(experiment).values()] == [2 * FACTOR] * (
         5 if vmas is None else 3
     )
-    for step, rollouts in zip(steps(experiment), keeper.rollouts, strict=True):
-        assert step["episode_length"] == [steps_taken(one) for one in rollouts]
+    check_lengths(keeper)
     assert WEIGHTS_FILE not in files(experiment)
 
 
+def check_lengths(keeper: Keeper) -> None:
+    """The episodes that were kept are as long as the csv says."""
+    for one, rollouts in zip(
+        evaluations(keeper.experiment), keeper.rollouts, strict=True
+    ):
+        assert one["episode_length"] == [steps_taken(rollout) for rollout in rollouts]
+
+
 def test_recurrent_agents_are_evaluated(build: Build) -> None:
-    experiment = build(predator_prey(), RemixConfig.get_from_yaml(), model="gru")
-    keeper = kept(experiment)
-    for step, rollouts in zip(steps(experiment), keeper.rollouts, strict=True):
-        assert step["episode_length"] == [steps_taken(one) for one in rollouts]
-    absolute = run_data(experiment)["absolute_metrics"]
-    assert [len(values) for values in absolute.values()] == [2 * FACTOR] * 5
+    experiment = build(predator_prey(), measured(), model="gru")
+    check_lengths(kept(experiment))
+    lengths = [len(values) for values in absolute(experiment).values()]
+    assert lengths == [2 * FACTOR] * 5
 
 
 def test_battles_of_smax_have_win_rates(build: Build) -> None:
@@ -78,21 +85,20 @@ def test_battles_of_smax_have_win_rates(build: Build) -> None:
     task.config["max_steps"] = 10
     experiment = build(
         task,
-        RemixConfig.get_from_yaml(),
-        callbacks=(EvaluationData(episodes_factor=2),),
+        changed(RemixConfig, absolute_metric_factor=2),
         evaluation_episodes=4,
         max_n_frames=FRAMES,
     )
     keeper = kept(experiment)
-    (step,) = steps(experiment)
+    (episodes,) = evaluations(experiment)
     (rollouts,) = keeper.rollouts
     for name, flag in (
         ("win_rate", "battle_won"),
         ("episode_limit_rate", "episode_limit"),
     ):
         last = [one[steps_taken(one) - 1]["next", "info", flag] for one in rollouts]
-        assert step[name] == [float(value) for value in last]
-        mean = sum(step[name]) / 4
+        assert episodes[name] == [float(value) for value in last]
+        mean = sum(episodes[name]) / 4
         assert scalars(experiment, f"eval_info_{name}") == [(0, mean)]
-        assert len(run_data(experiment)["absolute_metrics"][name]) == 8
-    assert sum(step["episode_limit_rate"]) > 0
+        assert len(absolute(experiment)[name]) == 8
+    assert sum(episodes["episode_limit_rate"]) > 0

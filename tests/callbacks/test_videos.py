@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from torchrl.record import CSVLogger
 
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.callbacks import videos
-from remix_plugin.callbacks.videos import GifLogger, Videos
+from remix_plugin.callbacks.exact_resume import ExactResume
+from remix_plugin.callbacks.videos import Videos, write_gif
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.experiment import loggers
@@ -68,6 +70,15 @@ def test_run_of_ours_writes_gifs(build: Build, save_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_torchvision")
+def test_run_that_is_given_its_callbacks_writes_gifs(
+    build: Build, save_folder: Path
+) -> None:
+    # Which remember the loggers that they find first.
+    build(callbacks=[ExactResume()]).run()
+    assert len(gifs(save_folder)) == 1
+
+
+@pytest.mark.usefixtures("without_torchvision")
 def test_run_of_benchmarls_own_writes_gifs(build: Build, save_folder: Path) -> None:
     algorithm = QmixConfig.get_from_yaml()
     build(algorithm_config=algorithm, callbacks=[Videos()]).run()
@@ -80,7 +91,8 @@ def test_torchvision_that_writes_videos_is_left_alone(
     for module in (videos, loggers):
         monkeypatch.setattr(module, "torchvision_writes_videos", lambda: True)
     experiment = build()
-    assert [type(logger) for logger in experiment.logger.loggers] == [CSVLogger]
+    (logger,) = experiment.logger.loggers
+    assert logger.log_video == types.MethodType(CSVLogger.log_video, logger)
     experiment.close()
 
 
@@ -143,12 +155,11 @@ def test_task_without_pictures_needs_nothing(
 
 
 def test_gif_has_the_pictures_in_their_order(tmp_path: Path) -> None:
-    logger = GifLogger(exp_name="run", log_dir=str(tmp_path))
     video = torch.zeros(1, 2, 3, 4, 6, dtype=torch.uint8)
     video[0, 0, 0] = 255  # red, then blue
     video[0, 1, 2] = 255
-    logger.log_video("eval_video", video, step=7)
-    with Image.open(tmp_path / "run" / "videos" / "eval_video_7.gif") as gif:
+    write_gif(tmp_path, "eval_video", video, step=7, fps=20)
+    with Image.open(tmp_path / "eval_video_7.gif") as gif:
         assert (gif.size, gif.n_frames) == ((6, 4), 2)
         for number, colour in enumerate([(255, 0, 0), (0, 0, 255)]):
             gif.seek(number)

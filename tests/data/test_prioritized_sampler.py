@@ -46,6 +46,20 @@ def test_drawn_in_proportion_to_the_power_of_the_priority(alpha: float) -> None:
     assert (shares(buffer, 4) - expected).abs().max() < 0.01
 
 
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [(float("nan"), [0.25, 0.25, 0.5]), (float("inf"), [0.0, 1.0, 0.0])],
+)
+def test_priority_that_is_not_finite_can_be_drawn_beside(
+    wrong: float, expected: list[float]
+) -> None:
+    # Draws used to fail, with words that did not name what was wrong.
+    buffer = make_buffer()
+    fill(buffer, 3)
+    buffer.update_priority(torch.arange(3), torch.tensor([1.0, wrong, 2.0]))
+    assert (shares(buffer, 3) - torch.tensor(expected)).abs().max() < 0.01
+
+
 def test_importance_weights_by_hand() -> None:
     buffer = make_buffer(alpha=1.0, beta=0.5)
     fill(buffer, 3)

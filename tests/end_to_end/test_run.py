@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from commands import TINY_MLP, start, succeed
+from cut_off_runs import differences, everything
 
 from remix_plugin.experiment.loggers import torchvision_writes_videos
 
@@ -47,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "algorithm=remix",
         "task=predator_prey/punish_2",
         *TINY_MLP,
-        "experiment.exclude_buffer_from_checkpoint=False",
+        "experiment.checkpoint_interval=16",
         "hydra.run.dir=out",
     )
     assert "Algorithm: remix, Task: predator_prey/punish_2" in output
@@ -66,7 +67,8 @@ def checkpoint(finished: Path, tmp_path: Path) -> Path:
 def test_installed_run_writes_results_and_checkpoint(finished: Path) -> None:
     results = list(finished.rglob("*.json"))
     assert seeds(results, "remix", "punish_2") == {"seed_0"}
-    assert list(finished.rglob("checkpoints/checkpoint_32.pt"))
+    names = {path.name for path in finished.glob("*/checkpoints/*.pt")}
+    assert names == {"checkpoint_16.pt", "checkpoint_32.pt"}
 
 
 def test_run_writes_a_video(tmp_path: Path) -> None:
@@ -100,12 +102,18 @@ def test_run_of_a_checkout_knows_the_plugin(checkout: Path, tmp_path: Path) -> N
     assert seeds(results, "remix", "punish_0_5") == {"seed_0"}
 
 
-def test_evaluate_knows_the_plugin(
+def test_evaluate_knows_the_plugin_and_leaves_the_run_alone(
     checkpoint: Path, checkout: Path, tmp_path: Path
 ) -> None:
+    run = checkpoint.parents[1]
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     output = succeed(tmp_path, str(checkout / "evaluate.py"), str(checkpoint))
     assert "Algorithm: remix, Task: predator_prey/punish_2" in output
     assert "Evaluation results logged" in output
+    after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    episodes = run / "evaluations" / "frames_32.csv"
+    assert len(after.pop(episodes).splitlines()) == 1 + 2
+    assert after == before
 
 
 def test_resume_continues_the_count_of_frames(checkpoint: Path, tmp_path: Path) -> None:
@@ -127,7 +135,16 @@ def test_resume_continues_the_count_of_frames(checkpoint: Path, tmp_path: Path) 
     ]
     saved = torch.load(checkpoint.parent / "checkpoint_64.pt")
     assert saved["state"]["total_frames"] == 64
-    assert saved["buffer_agents"]["_storage"]["_len"] == 64
+    assert saved["checkpoint_files"]["replay"]["agents"]["end"] == 64
+
+
+def test_resume_ends_where_the_run_has_ended(
+    checkpoint: Path, finished: Path, tmp_path: Path
+) -> None:
+    middle = checkpoint.with_name("checkpoint_16.pt")
+    succeed(tmp_path, "-m", "benchmarl.resume", str(middle))
+    (whole,) = (path.parent for path in finished.glob("*/checkpoints"))
+    assert not differences(everything(checkpoint.parents[1]), everything(whole))
 
 
 def test_bad_override_ends_the_run_before_it_begins(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 from pathlib import Path
 
@@ -65,7 +67,6 @@ def test_recurrent_agents_learn_with_longer_returns(tmp_path: Path) -> None:
         "model@critic_model=layers/gru_64",
         "algorithm.td_lambda=0.6",
         "algorithm.burn_in=stored",
-        "experiment.exclude_buffer_from_checkpoint=False",
         "hydra.run.dir=out",
     )
     assert set(result(tmp_path)) == {"remix"}
@@ -74,9 +75,10 @@ def test_recurrent_agents_learn_with_longer_returns(tmp_path: Path) -> None:
     assert all(0 < loss < float("inf") for loss in losses)
     (checkpoint,) = tmp_path.rglob("checkpoint_32.pt")
     saved = torch.load(checkpoint, weights_only=False)
-    storage = saved["buffer_agents"]["_storage"]
     # Rows of steps, for targets over several of them, and where their memory begins.
-    assert storage["_len"] == 8
-    assert {"initial_state", "unrestricted_initial_state"} <= set(storage["_storage"])
+    assert saved["checkpoint_files"]["replay"]["agents"]["end"] == 8
+    (file,) = checkpoint.parent.glob("replay/agents/rows_0_8.pt.gz")
+    rows = torch.load(io.BytesIO(gzip.decompress(file.read_bytes())))
+    assert {"initial_state", "unrestricted_initial_state"} <= set(rows)
     # Which targets those are, the config says.
     assert not [key for key in saved["loss_agents"] if "value_estimator" in key]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from commands import TINY_MLP, succeed
+from damages import damages, outcome
 from PIL import Image
+
+from remix_plugin.results.checkpoint import check_checkpoint
 
 RunScript = Callable[..., str]
 
@@ -64,6 +72,84 @@ def test_default_place_is_beside_the_checkpoint(
     assert contents(checkpoint.parents[2]) == before
 
 
+def test_damaged_checkpoints_are_named_and_harmless_ones_are_the_same(
+    checkpoint: Path,
+) -> None:
+    content, before = checkpoint.read_bytes(), check_checkpoint(checkpoint)
+    found = Counter()
+    try:
+        for _, damaged in damages(content, 5, 24):
+            checkpoint.write_bytes(damaged)
+
+            def read() -> bool:
+                return same(check_checkpoint(checkpoint), before)
+
+            found[outcome(checkpoint, read, True)] += 1
+    finally:
+        checkpoint.write_bytes(content)
+    assert found["other numbers"] == 0
+    assert found["named"] > 10 * found["harmless"]
+
+
+@pytest.mark.parametrize("name", ["config.pkl", "checkpoint_32.pt"])
+@pytest.mark.parametrize("damage", ["cut", "foreign", "folder", "missing"])
+def test_script_names_what_is_damaged(
+    checkpoint: Path,
+    tmp_path: Path,
+    run_script: RunScript,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    damage: str,
+) -> None:
+    inner = tmp_path / "run"
+    (inner / "checkpoints").mkdir(parents=True)
+    copy = inner / "checkpoints" / checkpoint.name
+    shutil.copy(checkpoint, copy)
+    shutil.copy(checkpoint.parents[1] / "config.pkl", inner)
+    damaged = next(inner.rglob(name))
+    content = damaged.read_bytes()
+    damaged.unlink()
+    if damage == "folder":
+        damaged.mkdir()
+    elif damage == "foreign":
+        torch.save({"a": 1}, damaged)
+    elif damage == "cut":
+        damaged.write_bytes(content[: len(content) // 2])
+    with pytest.raises(SystemExit, match="2"):
+        run_script("video.py", copy, "--best")
+    *_, line = capsys.readouterr().err.splitlines()
+    assert str(damaged) in line
+
+
+def test_config_of_another_task_is_named(
+    checkpoint: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = checkpoint.parents[1] / "config.pkl"
+    content = path.read_bytes()
+    with path.open("rb") as file:
+        parts = [pickle.load(file) for _ in range(8)]
+    parts[1] = {**parts[1], "punishment": -1.0}
+    try:
+        path.write_bytes(b"".join(map(pickle.dumps, parts)))
+        with pytest.raises(SystemExit, match="2"):
+            run_script("video.py", checkpoint)
+    finally:
+        path.write_bytes(content)
+    error = capsys.readouterr().err
+    assert f"{path} cannot be read: its task_config is not that of" in error
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two contents of checkpoints are the same numbers."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one.nan_to_num(), other.nan_to_num())
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other or one != one
+
+
 def test_what_does_not_fit_is_refused(
     checkpoint: Path,
     tmp_path: Path,
@@ -73,7 +159,7 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for arguments, message in (
-        (["none.pt"], "there is no checkpoint none.pt"),
+        (["none.pt"], "'none.pt' is not allowed: it must be a file, but it is missing"),
         ([checkpoint, "--out", "hunt.mp4"], "must end in .gif"),
     ):
         with pytest.raises(SystemExit, match="2"):

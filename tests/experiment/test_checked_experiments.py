@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import sys
 from collections.abc import Callable
@@ -10,15 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarl.algorithms import algorithm_config_registry
 from benchmarl.experiment import Callback, Experiment, ExperimentConfig
 from benchmarl.hydra_config import reload_experiment_from_file
 from benchmarl.models import MlpConfig, SequenceModelConfig
+from config_files import read
 from omegaconf import DictConfig, OmegaConf
-from refusals import FromHydra, is_empty
+from refusals import FromHydra, is_empty, write_yaml
 from small_tasks import SmallTask
 from tiny_experiments import tiny_fused_gru
 from torchrl.envs import EnvBase
 
+import remix_plugin
 from remix_plugin.algorithms.remix import Remix, RemixConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
@@ -63,6 +67,32 @@ def test_command_line_has_checked_options_of_the_same_values(
     assert set(ours) == set(theirs)
     choices = ours.hydra.runtime.choices
     assert {**choices, "algorithm": "qmix"} == theirs.hydra.runtime.choices
+
+
+def test_algorithm_of_the_users_own_has_checked_options(
+    compose_benchmarl: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Mine(Remix):
+        """A user's algorithm."""
+
+    @dataclasses.dataclass
+    class MineConfig(RemixConfig):
+        """Its options."""
+
+        @staticmethod
+        def associated_class() -> type[Any]:
+            return Mine
+
+    monkeypatch.setitem(algorithm_config_registry, "mine", MineConfig)
+    remix_plugin.register_algorithm(MineConfig)
+    options = {"defaults": ["mine_config", "_self_"], **read("algorithm", "remix")}
+    (tmp_path / "algorithm").mkdir()
+    write_yaml(tmp_path / "algorithm" / "mine.yaml", options)
+    ours = compose_benchmarl(
+        "algorithm=mine", TASK, f"hydra.searchpath=[file://{tmp_path}]"
+    )
+    assert type(OmegaConf.to_object(ours.algorithm)) is MineConfig
+    assert type(OmegaConf.to_object(ours.experiment)) is CheckedExperimentConfig
 
 
 @pytest.mark.parametrize("field", OVERRIDES)

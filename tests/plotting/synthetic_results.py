@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from written_runs import RECORD, write_results
 
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
 from remix_plugin.results.run_result import RunResult, WeightCounts
+from remix_plugin.suites.record import seal_record
 
 FRAMES = (100, 200, 300)
 COMMIT = "0123456789abcdef"
@@ -36,6 +36,8 @@ def a_run(
         episodes["success_rate"] = tuple((0.0, float(s > 20)) for s in scores)
         metric = "return"
     else:
+        returns = tuple(one * 2 for one in returns)
+        episodes["return"] = returns
         # Wins of four episodes, as a share.
         episodes["win_rate"] = tuple(
             tuple(float(number < 4 * score) for number in range(4)) for score in scores
@@ -49,9 +51,10 @@ def a_run(
         seed=seed,
         frames=tuple(frames),
         episodes=episodes,
-        absolute={metric: tuple(absolute)} if absolute else {},
+        absolute={m: tuple(absolute) for m in ("return", metric)} if absolute else {},
         weights={"agents": counts} if weights else {},
         record={
+            **RECORD,
             "overrides": [
                 "experiment.exploration_anneal_frames=50_000",
                 f"task={task}",
@@ -67,24 +70,14 @@ def write_folder(folder: Path, runs: Sequence[RunResult]) -> None:
     """What the runs of a suite leave behind."""
     for run in runs:
         environment, task = run.task.split("/")
-        steps = {
-            f"step_{number}": {
-                "step_count": frames,
-                **{k: list(v[number]) for k, v in run.episodes.items()},
-            }
-            for number, frames in enumerate(run.frames)
-        }
-        absolute = {k: list(v) for k, v in run.absolute.items()}
-        content: dict[str, Any] = {"absolute_metrics": absolute, **steps}
-        for key in (f"seed_{run.seed}", run.label, task, environment):
-            content = {key: content}
         inner = folder / run.name / "experiment"
-        inner.mkdir(parents=True)
-        (inner / "experiment.json").write_text(json.dumps(content))
+        names = (environment, task, run.label, run.seed)
+        write_results(inner, names, run.frames, run.episodes, run.absolute)
         for group, counts in run.weights.items():
             with (inner / WEIGHTS_FILE).open("w", newline="") as file:
                 rows = csv.writer(file)
-                rows.writerow(["group", "frames", *counts.centers, "beyond"])
+                centers = [f"{center:g}" for center in counts.centers]
+                rows.writerow(["group", "frames", *centers, "beyond"])
                 for frames, row in zip(counts.frames, counts.counts, strict=True):
                     rows.writerow([group, frames, *row])
-        (folder / run.name / "run.yaml").write_text(yaml.safe_dump(run.record))
+        seal_record(folder / run.name, run.record)

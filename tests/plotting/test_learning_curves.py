@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from matplotlib import pyplot as plt
+from written_runs import write_json
 
 from remix_plugin.plotting.learning_curves import plot_curves, read_curves
 
@@ -21,16 +21,11 @@ def write_run(
     returns: dict[int, list[float]],
     minutes: float | None = None,
 ) -> None:
-    """What BenchMARL leaves after a run; steps out of order on purpose."""
-    steps = {
-        f"step_{frames // 10}": {"step_count": frames, "return": values}
-        for frames, values in reversed(returns.items())
-    }
-    run = {"absolute_metrics": {"return": [9.0]}, **steps}
-    data = {"predator_prey": {"punish_2": {algorithm: {f"seed_{seed}": run}}}}
+    """What BenchMARL leaves after a run."""
     target = folder / f"{algorithm}_{seed}"
     target.mkdir()
-    (target / "run.json").write_text(json.dumps(data))
+    run = ("predator_prey", "punish_2", algorithm, seed)
+    write_json(target / "run.json", run, [*returns], [*returns.values()])
     if minutes is not None:
         scalars = target / "run" / "scalars"
         scalars.mkdir(parents=True)

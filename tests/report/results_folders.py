@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import yaml
+from written_runs import RECORD, write_results
+
+from remix_plugin.suites.record import seal_record
 
 FRAMES = (0, 1_000, 2_000)
 CENTERS = [number / 50 for number in range(51)]
@@ -25,50 +26,33 @@ def write_run(
     own = folder / "made_up"
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text(f"seed: {seed}\nlabel: {label}\n")
-    own.mkdir()
     metric = "win_rate" if task.startswith("smax") else "success_rate"
-    steps = {
-        f"step_{i}": {
-            "step_count": frames,
-            "agents_return": [1.0] * 4,
-            "return": [seed + 10.0 * i + episode for episode in range(4)],
-            "episode_length": [200.0] * 4,
-            metric: [0.0, 0.0, 1.0, float(i == 2)],
-        }
-        for i, frames in enumerate(FRAMES)
+    metrics = {
+        "return": [
+            [seed + 10.0 * i + episode for episode in range(4)]
+            for i in range(len(FRAMES))
+        ],
+        "episode_length": [[200.0] * 4] * len(FRAMES),
+        metric: [[0.0, 0.0, 1.0, float(i == 2)] for i in range(len(FRAMES))],
     }
     absolute = {"return": [30.0] * 40, metric: [1.0] * 40}
-    run = {**steps, "absolute_metrics": absolute}
     environment, name = task.split("/")
-    content = {environment: {name: {label: {f"seed_{seed}": run}}}}
-    (own / "made_up.json").write_text(json.dumps(content))
+    write_results(own, (environment, name, label, seed), FRAMES, metrics, absolute)
     if weights:
         columns = ["group", "frames", *(f"{c:g}" for c in CENTERS), "beyond"]
         counts = [0] * 5 + [90] + [0] * 44 + [10] + [0]
         rows = [["agents", frames, *counts] for frames in FRAMES[1:]]
         lines = [",".join(map(str, row)) for row in (columns, *rows)]
         (own / "projection_weights.csv").write_text("\n".join(lines) + "\n")
-    record = {
-        "overrides": [
-            "experiment=predator_prey",
-            "experiment.max_n_frames=2_000",
-            "experiment.exploration_anneal_frames=50_000",
-            f"task={task}",
-            f"algorithm={label}",
-            f"seed={seed}",
-        ],
-        "seconds": 60.0,
-        "commit": "0123456789abcdef0123456789abcdef01234567",
-        "versions": {"remix_plugin": "0.1.0", "torch": "2.13.0"},
-        "python": "3.11.7",
-        "hardware": {
-            "processor": "a processor <fast>",
-            "cores": 2,
-            "threads": 1,
-            "accelerators": [],
-        },
-    }
-    (folder / "run.yaml").write_text(yaml.safe_dump(record, sort_keys=False))
+    overrides = [
+        "experiment=predator_prey",
+        "experiment.max_n_frames=2_000",
+        "experiment.exploration_anneal_frames=50_000",
+        f"task={task}",
+        f"algorithm={label}",
+        f"seed={seed}",
+    ]
+    seal_record(folder, {**RECORD, "overrides": overrides})
     return folder
 
 

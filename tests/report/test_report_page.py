@@ -213,7 +213,7 @@ def test_script_says_what_is_wrong_with_results(
 ) -> None:
     with pytest.raises(SystemExit):
         run_script("report.py", tmp_path / "absent")
-    assert "error: There is no results folder" in capsys.readouterr().err
+    assert "must be a folder, but it is missing" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run_script("report.py", tmp_path)
     assert f"error: No run was begun in {tmp_path}" in capsys.readouterr().err

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import yaml
+from written_runs import RECORD, write_results
 
 from remix_plugin.results.run_result import RunResult, WeightCounts
+from remix_plugin.suites.record import seal_record
 
-STEPS = {
-    # Not in the order of their frames, and with what is not kept
-    "step_2": {"step_count": 32, "agents_return": [9.0], "return": [3.0, 5.0]},
-    "step_0": {"step_count": 16, "agents_return": [9.0], "return": [1.0, 2.0]},
-    "step_10": {"step_count": 160, "agents_return": [9.0], "return": [0.1, 0.2]},
-}
-ABSOLUTE = {"agents_return": [9.0], "return": [3.0, 4.0, 5.0]}
+FRAMES = (16, 32, 160)
+RETURNS = ((1.0, 2.0), (3.0, 5.0), (0.1, 0.2))
+ABSOLUTE = (3.0, 4.0, 5.0)
 
 
 def make_run(
@@ -24,21 +20,19 @@ def make_run(
     name: str = "block/matrix_game-qtran/remix/seed_3",
     *,
     overrides: tuple[str, ...] = ("task=matrix_game/qtran", "seed=3"),
-    steps: dict[str, Any] = STEPS,
+    frames: tuple[int, ...] = FRAMES,
     weights: str | None = None,
 ) -> Path:
     """The folder of a finished run."""
     folder = root / name
     inner = folder / "remix_qtran_mlp__1234"
-    inner.mkdir(parents=True)
-    record = {"overrides": ["algorithm=remix", *overrides], "seconds": 1.5}
-    (folder / "run.yaml").write_text(yaml.safe_dump(record))
-    data: Any = {"absolute_metrics": ABSOLUTE, **steps}
-    for key in ("seed_3", "remix", "qtran", "matrix_game"):
-        data = {key: data}
-    (inner / f"{inner.name}.json").write_text(json.dumps(data))
+    run = ("matrix_game", "qtran", "remix", 3)
+    metrics = {"return": RETURNS[: len(frames)]}
+    write_results(inner, run, frames, metrics, {"return": ABSOLUTE} if frames else {})
     if weights is not None:
         (inner / "projection_weights.csv").write_text(weights)
+    chosen = ["algorithm=remix", *overrides]
+    seal_record(folder, {**RECORD, "overrides": chosen, "seconds": 1.5})
     return folder
 
 
@@ -66,7 +60,7 @@ def make_result(label: str = "remix", seed: int = 0, **changes: Any) -> RunResul
             "commit": "0" * 40,
             "versions": {"torch": "2.6.0"},
             "python": "3.11.7",
-            "hardware": {"cores": 2, "accelerators": []},
+            "hardware": RECORD["hardware"],
         },
         **changes,
     }

@@ -17,10 +17,17 @@ import torch
 import yaml
 from commands import TINY, TINY_MLP, succeed
 from result_folders import make_run
+from written_runs import RECORD
 
+from remix_plugin.damaged import DamagedFileError
 from remix_plugin.results.reading import read_results
 from remix_plugin.results.run_result import RunResult
-from remix_plugin.suites.record import PACKAGES, read_record, write_record
+from remix_plugin.suites.record import (
+    PACKAGES,
+    read_record,
+    seal_record,
+    write_record,
+)
 
 TASK = "predator_prey/punish_2"
 RUNS = {"remix": TINY_MLP, "qmix": [*TINY, "model.num_cells=[16]"]}
@@ -78,12 +85,15 @@ def test_run_is_read(label: str, finished: Path, results: dict[str, RunResult]) 
     assert result.frames == (16, 32)
     metrics = ["return", "episode_length", "success_rate", "prey_caught"]
     assert list(result.episodes) == list(result.absolute) == metrics
+    assert result.episodes["return"] == tuple(
+        tuple(data[step]["return"]) for step in ("step_1", "step_2")
+    )
+    with only_file(folder, "evaluation_episodes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     for name in metrics:
-        assert result.episodes[name] == tuple(
-            tuple(data[step][name]) for step in ("step_1", "step_2")
-        )
-        assert [len(one) for one in result.episodes[name]] == [2, 2]
-        assert result.absolute[name] == tuple(data["absolute_metrics"][name])
+        values = [float(row[name]) for row in rows]
+        assert result.episodes[name] == (tuple(values[:2]), tuple(values[2:4]))
+        assert result.absolute[name] == tuple(values[4:])
         assert len(result.absolute[name]) == 2 * 10
     assert result.means("return") == tuple(
         pytest.approx(sum(one) / 2) for one in result.episodes["return"]
@@ -111,7 +121,13 @@ def test_record_says_what_was_run_and_where(
 ) -> None:
     record = results[label].record
     folder = finished / results[label].name
-    assert record == yaml.safe_load((folder / "run.yaml").read_text())
+    written = yaml.safe_load((folder / "run.yaml").read_text())
+    inner = only_file(folder, f"{label}*.json").parent
+    names = [f"{inner.name}.json", "evaluation_episodes.csv"]
+    names += ["projection_weights.csv"] if label == "remix" else []
+    vouched = [".hydra/config.yaml", *(f"{inner.name}/{name}" for name in names)]
+    assert sorted(written.pop("checksums")) == sorted(vouched)
+    assert record == written
     assert list(record) == [
         *("overrides", "seconds", "commit", "versions", "python", "hardware")
     ]
@@ -180,11 +196,19 @@ def test_run_has_one_result_file(tmp_path: Path) -> None:
     (folder / "other").mkdir()
     other = folder / "other" / "other.json"
     other.write_text(content)
+    with pytest.raises(DamagedFileError, match=r"other\.json .* come after the run"):
+        read_results(tmp_path)
+    record = {**RECORD, "overrides": ["task=matrix_game/qtran", "seed=3"]}
+    seal_record(folder, record)
     with pytest.raises(ValueError, match="has 2 result files"):
         read_results(tmp_path)
     other.rename(other.with_name("wandb-summary.json"))
+    seal_record(folder, record)
     assert len(read_results(tmp_path)) == 1
     path.unlink()
+    with pytest.raises(DamagedFileError, match=rf"{path} cannot .* no such file"):
+        read_results(tmp_path)
+    seal_record(folder, record)
     with pytest.raises(ValueError, match="has 0 result files"):
         read_results(tmp_path)
 
@@ -227,10 +251,10 @@ def test_last_of_two_overrides_counts(tmp_path: Path) -> None:
     assert (result.task, result.seed) == ("matrix_game/qtran", 3)
 
 
-def test_run_without_evaluations_has_none(tmp_path: Path) -> None:
-    make_run(tmp_path, steps={})
-    (result,) = read_results(tmp_path)
-    assert (result.frames, result.episodes) == ((), {})
+def test_run_without_evaluations_is_named(tmp_path: Path) -> None:
+    make_run(tmp_path, frames=())
+    with pytest.raises(DamagedFileError, match=r"1234\.json .* has no evaluation"):
+        read_results(tmp_path)
 
 
 def test_results_are_in_the_order_of_their_names(tmp_path: Path) -> None:

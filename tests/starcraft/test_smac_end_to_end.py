@@ -18,6 +18,7 @@ from fabricated_installation import make_game, make_packages
 TINY = [
     "experiment.max_n_frames=60",
     "experiment.off_policy_collected_frames_per_batch=30",
+    "experiment.checkpoint_interval=30",
     "experiment.off_policy_n_envs_per_worker=2",
     "experiment.off_policy_n_optimizer_steps=2",
     "experiment.off_policy_train_batch_size=16",

@@ -6,12 +6,17 @@ what it does. Its result is another one each time, as a token.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 import time
 import uuid
 from pathlib import Path
+
+
+def checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def main() -> None:
@@ -37,12 +42,25 @@ def main() -> None:
     record = {
         "overrides": overrides,
         "seconds": 64.0,
-        "threads": os.environ["OMP_NUM_THREADS"],
-        "token": token,
+        "commit": token,
+        "versions": {},
+        "python": "",
+        "hardware": {
+            "processor": "",
+            "cores": 1,
+            "threads": int(os.environ["OMP_NUM_THREADS"]),
+            "accelerators": [],
+        },
+        "checksums": {
+            str(path.relative_to(folder)): checksum(path.read_bytes())
+            for path in [*folder.glob("*/*.json"), *folder.glob(".hydra/config.yaml")]
+        },
     }
     # JSON is YAML.
+    body = json.dumps(record).encode() + b"\n"
     part = folder / "run.yaml.part"
-    part.write_text(json.dumps(record))
+    seal = f"# sha256 of the lines above: {checksum(body)}\n"
+    part.write_bytes(body + seal.encode())
     os.replace(part, folder / "run.yaml")
     if "SUITE_JOURNAL" in os.environ:
         with open(os.environ["SUITE_JOURNAL"], "a") as journal:

@@ -11,7 +11,8 @@ import pytest
 from tiny_suites import ROOT, TINY, write_suite
 
 GOOD = {"vdn": ["algorithm=vdn"]}
-BROKEN = {"broken": ["algorithm=qmix", "model.num_cells=[-1]"]}
+# Within its range, but after two updates nothing is finite.
+BROKEN = {"broken": ["algorithm=qmix", "experiment.lr=1.0e+30"]}
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
@@ -60,7 +61,7 @@ def test_runs_and_figures_that_fail_make_it_fail_after_the_report(
     (results / "figures").touch()
     (results / "report.html").unlink()
     done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
-    assert "FileExistsError" in done.stderr
+    assert "figures may not, or is none" in done.stderr
     assert done.returncode != 0
     assert (results / "report.html").is_file()
 

@@ -12,15 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from tiny_suites import folders_of, write_suite
+from written_runs import RECORD
 
 from remix_plugin.suites.estimate import Rates, duration, first_guess
 from remix_plugin.suites.folders import RunFolder, State, refuse_other_runs
 from remix_plugin.suites.locks import acquire, is_held
 from remix_plugin.suites.progress import Progress
+from remix_plugin.suites.record import seal_record
 
 FRAMES = "experiment.max_n_frames=100"
+OWN_FILES = {"overrides.txt", "started.txt"}
 
 
 @pytest.fixture
@@ -32,8 +34,7 @@ def folders(tmp_path: Path) -> list[RunFolder]:
 def finish(folder: RunFolder, seconds: float = 10.0, *extra: str) -> None:
     overrides = [*folder.run.overrides, *extra]
     folder.path.mkdir(parents=True, exist_ok=True)
-    record = {"overrides": overrides, "seconds": seconds}
-    (folder.path / "run.yaml").write_text(yaml.safe_dump(record))
+    seal_record(folder.path, {**RECORD, "overrides": overrides, "seconds": seconds})
 
 
 def write_frames(folder: RunFolder, text: str) -> None:
@@ -48,7 +49,7 @@ def test_states(folders: list[RunFolder]) -> None:
     assert folder.state() is State.TO_DO
     lock = acquire(folder.lock)
     assert lock is not None
-    folder.renew()
+    folder.prepare()
     assert folder.state() is State.RUNNING
     os.close(lock)
     assert folder.state() is State.CUT_OFF
@@ -87,16 +88,60 @@ def test_renewed_folder_is_empty_but_a_finished_one_stays(
 ) -> None:
     folder = folders[0]
     write_frames(folder, "0,16\n")
-    folder.renew()
-    assert [path.name for path in folder.path.iterdir()] == ["started.txt"]
+    folder.prepare()
+    assert {path.name for path in folder.path.iterdir()} == OWN_FILES
     finish(folder)
     with pytest.raises(RuntimeError, match="seed_0 holds a finished run"):
-        folder.renew()
+        folder.prepare()
     assert folder.is_finished
 
 
+def write_checkpoints(folder: RunFolder) -> list[Path]:
+    """Two checkpoints of a run, with their replay."""
+    path = folder.path / "run" / "checkpoints"
+    (path / "replay" / "agents").mkdir(parents=True)
+    files = [path / f"checkpoint_{frames}.pt" for frames in (9_000, 10_000)]
+    for file in (*files, path / "checkpoint_20000.pt.part"):
+        file.write_text("")
+    return files
+
+
+def test_run_goes_on_from_its_last_whole_checkpoint(folders: list[RunFolder]) -> None:
+    folder = folders[0]
+    assert folder.checkpoint() is None
+    folder.prepare()
+    assert folder.checkpoint() is None
+    files = write_checkpoints(folder)
+    folder.mark_failed(1)
+    assert folder.checkpoint() == files[-1]
+    folder.prepare()
+    assert not folder.is_failed
+    assert folder.checkpoint() == files[-1]
+    assert all(file.is_file() for file in files)
+
+
+def test_run_begins_anew_if_its_checkpoints_are_of_no_use(
+    folders: list[RunFolder],
+) -> None:
+    # Those of other overrides
+    folder = folders[0]
+    folder.prepare()
+    write_checkpoints(folder)
+    run = replace(folder.run, overrides=(*folder.run.overrides, "experiment.lr=0.1"))
+    other = replace(folder, run=run)
+    assert other.checkpoint() is None
+    other.prepare()
+    assert {path.name for path in folder.path.iterdir()} == OWN_FILES
+    # Those without the replay
+    files = write_checkpoints(other)
+    shutil.rmtree(files[0].parent / "replay")
+    assert other.checkpoint() is None
+    other.prepare()
+    assert {path.name for path in folder.path.iterdir()} == OWN_FILES
+
+
 def test_failures_say_how(folders: list[RunFolder]) -> None:
-    folders[0].renew()
+    folders[0].prepare()
     folders[0].mark_failed(-9)
     assert (folders[0].path / "failed.txt").read_text() == "signal 9\n"
     folders[0].mark_failed(2)
@@ -170,16 +215,16 @@ def test_durations_in_words(seconds: float, words: str) -> None:
 def test_progress_follows_runs_from_begin_to_end(folders: list[RunFolder]) -> None:
     finish(folders[3], 20.0)
     # An earlier start has failed, which is no news.
-    folders[0].renew()
+    folders[0].prepare()
     folders[0].mark_failed(1)
     write_frames(folders[0], "0,90\n")
     progress = Progress(folders[:3], Rates(folders[0].results), processes=1)
     assert progress.update() == []
     assert progress.line() == "0/3 runs | 60 s left"
     time.sleep(0.01)
-    folders[0].renew()
+    folders[0].prepare()
     write_frames(folders[0], "0,50\n")
-    folders[1].renew()
+    folders[1].prepare()
     assert progress.update() == []
     # Two at a time, without the block and the task that all have in common
     running = "remix/seed_0 50/100 | qmix/seed_0 starting"
@@ -194,14 +239,14 @@ def test_progress_follows_runs_from_begin_to_end(folders: list[RunFolder]) -> No
 
 def test_progress_waits_while_a_folder_is_made_anew(folders: list[RunFolder]) -> None:
     folder = folders[0]
-    folder.renew()
+    folder.prepare()
     folder.mark_failed(1)
     progress = Progress([folder], Rates(folder.results), processes=1)
     # Another process removes what the last attempt has left, file by file.
     (folder.path / "started.txt").unlink()
     assert progress.update() == []
     assert progress.line() == "0/1 runs"
-    folder.renew()
+    folder.prepare()
     assert progress.update() == []
     folder.mark_failed(1)
     assert progress.update() == [folder]
@@ -210,7 +255,7 @@ def test_progress_waits_while_a_folder_is_made_anew(folders: list[RunFolder]) ->
 def test_frames_of_a_folder_that_vanishes_are_unknown(
     folders: list[RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders[0].renew()
+    folders[0].prepare()
     write_frames(folders[0], "0,90\n")
     glob = Path.glob
 
@@ -228,7 +273,7 @@ def test_progress_before_anything_has_finished(folders: list[RunFolder]) -> None
     rates = Rates(folders[0].results)
     progress = Progress(folders, rates, processes=1)
     assert progress.line() == "0/4 runs"
-    folders[0].renew()
+    folders[0].prepare()
     (folders[0].path / "started.txt").write_text(f"{time.time() - 30} host 1\n")
     write_frames(folders[0], "0,50\n")
     progress.update()
@@ -242,7 +287,7 @@ def test_progress_names_what_tells_runs_apart(
     other = replace(folders[0].run, block="large")
     both = [folders[0], replace(folders[0], run=other)]
     progress = Progress(both, Rates(folders[0].results), processes=1)
-    both[1].renew()
+    both[1].prepare()
     progress.update()
     line = "0/2 runs | large/predator_prey-punish_2/remix/seed_0 starting"
     assert progress.line() == line
@@ -251,7 +296,7 @@ def test_progress_names_what_tells_runs_apart(
 def test_progress_of_many_runs_fits_a_line(folders: list[RunFolder]) -> None:
     progress = Progress(folders, Rates(folders[0].results), processes=4)
     for folder in folders:
-        folder.renew()
+        folder.prepare()
     progress.update()
     assert progress.line().count("starting") == 3
     assert progress.line().endswith(" | 1 more")

@@ -140,16 +140,37 @@ def test_run_that_outlives_its_runner_is_not_run_again(
 
 @ON_LINUX
 @pytest.mark.usefixtures("unchecked")
-def test_real_runs_survive_a_kill(tmp_path: Path, results: Path) -> None:
-    path = write_suite(tmp_path, *TINY, seeds=[0])
+def test_real_runs_go_on_after_a_kill(tmp_path: Path, results: Path) -> None:
+    longer = ("experiment.max_n_frames=160", "experiment.checkpoint_interval=16")
+    path = write_suite(tmp_path, *TINY, *longer, seeds=[0])
     folders = folders_of(path, results)
     log = tmp_path / "runner.txt"
     arguments = (path, "--results", results, "--processes", 2, "--threads", 1)
     runner = fork(lambda: run_suite(*arguments, command=RUN_COMMAND), log)
-    # While they train, with results half written.
-    wait_until(lambda: any(list(folder.path.glob("*/*")) for folder in folders), 60)
+    wait_until(lambda: all(folder.checkpoint() for folder in folders), 60)
     os.kill(runner, signal.SIGKILL)
     exit_code(runner)
+    begun = [folder.checkpoint().parents[1] for folder in folders]
     assert not all(folder.is_finished for folder in folders)
+    # The folder has come to another place, as on another machine.
+    moved = results.with_name("moved results")
+    results.rename(moved)
+    arguments = (path, "--results", moved, "--processes", 2, "--threads", 1)
     assert run_suite(*arguments, command=RUN_COMMAND) == 0
+    folders = folders_of(path, moved)
     assert_each_once(folders)
+    whole = folders_of(path, tmp_path / "whole")
+    arguments = (path, "--results", tmp_path / "whole", "--processes", 2)
+    assert run_suite(*arguments, "--threads", 1, command=RUN_COMMAND) == 0
+    for folder, other, name in zip(folders, whole, begun, strict=True):
+        assert (folder.path / name.name).is_dir()
+        assert steps(folder) == steps(other)
+        assert "going on from" in folder.log.read_text()
+        assert not list(folder.path.glob("*/checkpoints/replay"))
+
+
+def steps(folder: RunFolder) -> object:
+    """What BenchMARL's json and our csv say of a run."""
+    (json_file,) = folder.path.glob("*/*.json")
+    (csv_file,) = folder.path.glob("*/evaluation_episodes.csv")
+    return json_file.read_text(), csv_file.read_text()

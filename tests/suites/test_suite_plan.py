@@ -104,13 +104,13 @@ def test_suites_without_blocks_or_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has nothing: it must have title, overrides"):
         read_suite(str(path))
     path.write_text("title: nothing\noverrides: []\nblocks: {a/b: {}}\n")
-    with pytest.raises(ValueError, match="a block is named 'a/b': it must be text"):
+    with pytest.raises(ValueError, match="block is named 'a/b': it must be at most 64"):
         read_suite(str(path))
     path.write_text("title: nothing\noverrides: []\nblocks: {a: 3}\n")
     with pytest.raises(ValueError, match="block 'a' has 3: it must have algorithms"):
         read_suite(str(path))
     path.write_text("title: [")
-    with pytest.raises(ValueError, match=r"empty.yaml is not YAML: (.|\n)*line 1"):
+    with pytest.raises(ValueError, match=r"empty.yaml cannot .* not YAML, .*line 1"):
         read_suite(str(path))
     with pytest.raises(FileNotFoundError, match="figure_1"):
         read_suite("figure_0")
@@ -133,6 +133,8 @@ def test_what_names_runs_cannot_be_overridden(tmp_path: Path, extra: str) -> Non
         (("experiment.max_n_frames=5", "experiment.max_n_frames=7", "seed=1"), 7),
         (("experiment=predator_prey",), None),
         (("experiment.max_n_frames=${x}",), None),
+        (("experiment.max_n_frames=²",), None),
+        ((f"experiment.max_n_frames={'9' * 5000}",), None),
     ],
 )
 def test_frames_are_those_of_the_last_override(
@@ -164,7 +166,7 @@ def test_runs_are_chosen_by_name(tmp_path: Path) -> None:
     chosen = select_runs([suite], ["*/remix/*", "*/seed_1"])
     labels = [(run.label, run.seed) for run in chosen]
     assert labels == [("remix", 0), ("remix", 1), ("qmix", 1)]
-    with pytest.raises(ValueError, match=r"No run matches \*/seed_2: .*seed_0"):
+    with pytest.raises(ValueError, match=r"No run matches '\*/seed_2': .*seed_0"):
         select_runs([suite], ["*/seed_2"])
 
 
@@ -245,6 +247,7 @@ def test_batches_that_would_be_rounded_up_are_refused(
         overrides = (f"experiment.{which}_{name}" for name in (frames, envs))
         # A multiple of everyone's frames per batch
         overrides = (*overrides, "experiment.evaluation_interval=12_060_000")
+        overrides = (*overrides, "experiment.checkpoint_interval=0")
         path = write_suite(tmp_path, *overrides, algorithms=[algorithm], name=which)
         check_overrides(read_suite(path).runs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -45,8 +44,8 @@ def test_dry_run_prints_plan_and_estimate_and_starts_nothing(
 
     folders = folders_of(path, results)
     assert run_suite(path, "--results", results, "--only", "*/remix/seed_0") == 0
-    folders[1].renew()
-    folders[2].renew()
+    folders[1].prepare()
+    folders[2].prepare()
     folders[2].mark_failed(1)
     capsys.readouterr()
     assert run_suite(*arguments) == 0
@@ -133,7 +132,7 @@ def test_overrides_of_the_command_line_come_last(tmp_path: Path, results: Path) 
     ("arguments", "message"),
     [
         (["experiment.gama=0.5"], "cannot be run: .*gama"),
-        (["--only", "nothing"], "No run matches nothing"),
+        (["--only", "nothing"], "No run matches 'nothing'"),
         (["algorithm=vdn"], "algorithm=vdn is not allowed: a run's algorithm"),
         (["--processes", "0"], "--processes 0 is not allowed: it must be >= 1"),
         (["--threads", "-1"], "--threads -1 is not allowed"),
@@ -183,6 +182,36 @@ def test_second_runner_of_a_results_folder_is_refused(
     assert run_suite(path, "--results", results, "--only", "*/qmix/seed_0") == 0
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_damaged_records_are_named_and_stay(
+    tmp_path: Path,
+    results: Path,
+    capsys: pytest.CaptureFixture[str],
+    is_listed: bool,
+) -> None:
+    path = write_suite(tmp_path, FRAMES)
+    assert run_suite(path, "--results", results, "--only", "*/qmix/seed_1") == 0
+    record = folders_of(path, results)[3].path / "run.yaml"
+    json_file = next(record.parent.glob("*/*.json"))
+    capsys.readouterr()
+    # Of other runs of the results folder, too: estimates are by what they took.
+    only = () if is_listed else ("--only", "*/remix/*")
+    for damaged in (record, json_file):
+        content = damaged.read_bytes()
+        damaged.write_bytes(content[:-1] + b"x")
+        for more in ((), ("--dry-run",)):
+            assert run_suite(path, "--results", results, *only, *more) == 2
+            (line,) = capsys.readouterr().err.splitlines()
+            assert f"{damaged} cannot be read" in line
+        damaged.write_bytes(content)
+    record.unlink()
+    record.mkdir()
+    assert run_suite(path, "--results", results, *only) == 2
+    assert f"{record} cannot be read: it is a folder" in capsys.readouterr().err
+    assert json_file.is_file()
+
+
 def run_forked(path: str, results: Path, log: Path, ignored: bool = False) -> int:
     """Run the script in a fork until its two runs have begun; its id."""
 
@@ -228,5 +257,5 @@ def test_stand_in_counts_as_a_run_to_the_rest(tmp_path: Path, results: Path) -> 
     path = write_suite(tmp_path, FRAMES, seeds=[0], algorithms=["qmix"])
     assert run_suite(path, "--results", results) == 0
     (folder,) = folders_of(path, results)
-    assert json.loads((folder.path / "run.yaml").read_text())["seconds"] == 64
+    assert records([folder])[folder.run.name]["seconds"] == 64
     assert folder.frames() == 32

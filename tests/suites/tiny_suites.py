@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import os
 import sys
 import time
@@ -18,6 +17,7 @@ from commands import TINY_MLP
 from remix_plugin.suites.folders import RunFolder, run_folders
 from remix_plugin.suites.launching import PACKAGES
 from remix_plugin.suites.plan import read_suite
+from remix_plugin.suites.record import read_record
 
 ROOT = Path(__file__).parents[2]
 STAND_IN_FILE = Path(__file__).with_name("stand_in_run.py")
@@ -91,10 +91,18 @@ def exit_code(pid: int) -> int:
 def records(folders: Sequence[RunFolder]) -> dict[str, dict[str, object]]:
     """The records of those that are finished, by name."""
     return {
-        folder.run.name: json.loads((folder.path / "run.yaml").read_text())
+        folder.run.name: read_stand_in(folder)
         for folder in folders
         if folder.is_finished
     }
+
+
+def read_stand_in(folder: RunFolder) -> dict[str, object]:
+    """The record of a stand-in, with its token and its threads."""
+    record = read_record(folder.path)
+    assert record is not None
+    threads = str(record["hardware"]["threads"])
+    return {**record, "token": record["commit"], "threads": threads}
 
 
 def children(pid: int) -> set[int]:

@@ -53,6 +53,13 @@ class MatrixGameEnv(EnvBase):
         self.group_map = {"agents": [f"agent_{i}" for i in range(payoff.ndim)]}
         self._make_specs(n_agents=payoff.ndim, n_actions=payoff.shape[0])
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """Nothing: no step depends on those before."""
+        return {}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`get_extra_state`."""
+
     def _observe(self) -> TensorDict:
         n_agents = self.payoff.ndim
         constant = torch.ones(n_agents, 1, device=self.device)

@@ -202,6 +202,21 @@ class PredatorPreyEnv(EnvBase):
                 self._episode_return = self._episode_return.to(self.device)
         return self
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """All that further steps depend on: the world, returns and the generator."""
+        return {
+            "world": None if self._world is None else dict(vars(self._world)),
+            "episode_return": self._episode_return,
+            "generator": self._generator.get_state(),
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`get_extra_state`."""
+        world = state["world"]
+        self._world = None if world is None else World(**world).to(self.device)
+        self._episode_return = state["episode_return"].to(self.device)
+        self._generator.set_state(state["generator"].cpu())
+
     def _reset(
         self, tensordict: TensorDictBase | None = None, **kwargs: Any
     ) -> TensorDictBase:

@@ -8,12 +8,13 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -100,6 +101,28 @@ def to_jax(tensor: Tensor, device: Any) -> Any:
     import jax
 
     return jax.dlpack.from_dlpack(tensor.contiguous())
+
+
+def save_tree(tree: Any) -> list[Tensor]:
+    """The arrays of a tree as tensors of their own, on the CPU."""
+    import jax
+
+    return [torch.from_numpy(np.array(leaf)) for leaf in jax.tree.leaves(tree)]
+
+
+def load_tree(saved: Sequence[Tensor], like: Any, device: Any) -> Any:
+    """A tree on a JAX device, of what :func:`save_tree` has made.
+
+    Args:
+        saved: the arrays.
+        like: a tree of the same structure, of anything.
+        device: where it is to be.
+    """
+    import jax
+
+    arrays = [array.cpu().numpy() for array in saved]
+    tree = jax.tree.unflatten(jax.tree.structure(like), arrays)
+    return jax.device_put(tree, device)
 
 
 @contextlib.contextmanager

@@ -78,6 +78,13 @@ class SmaxEngine:
         self.partial_reset = jax.jit(self._partial_reset)
         self.step = jax.jit(self._step)
 
+    def battle_shapes(self) -> State:
+        """A tree of the structure of battles, without their values."""
+        import jax
+
+        key = jax.random.PRNGKey(0)
+        return jax.eval_shape(lambda key: self._reset(key, 1), key)[1]
+
     def _reset(self, key: Array, num_envs: int) -> tuple[Array, State, View]:
         import jax
 

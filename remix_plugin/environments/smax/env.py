@@ -11,7 +11,13 @@ from torch import Tensor
 from torchrl.data import Binary, Bounded, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-from remix_plugin.environments.smax.backend import jax_device, to_jax, to_torch
+from remix_plugin.environments.smax.backend import (
+    jax_device,
+    load_tree,
+    save_tree,
+    to_jax,
+    to_torch,
+)
 from remix_plugin.environments.smax.config import SmaxConfig
 from remix_plugin.environments.smax.engine import View, get_engine
 from remix_plugin.environments.specs import set_team_specs
@@ -113,6 +119,19 @@ class SmaxEnv(EnvBase):
                 (self._key, self._battles), self._jax_device
             )
         return self
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """All that further steps depend on: the random key and the battles."""
+        return {"key": save_tree(self._key), "battles": save_tree(self._battles)}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`get_extra_state`."""
+        device = self._jax_device
+        self._key = load_tree(state["key"], self._key, device)
+        self._battles = None
+        if state["battles"]:
+            shapes = self._engine.battle_shapes()
+            self._battles = load_tree(state["battles"], shapes, device)
 
     def _reset(
         self, tensordict: TensorDictBase | None = None, **kwargs: Any

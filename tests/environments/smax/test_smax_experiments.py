@@ -30,6 +30,7 @@ FRAMES = 160
 BATCHES = {
     "max_n_frames": FRAMES,
     "off_policy_collected_frames_per_batch": FRAMES,
+    "off_policy_train_batch_size": FRAMES,
     "off_policy_memory_size": FRAMES,
     "on_policy_collected_frames_per_batch": FRAMES,
     "on_policy_n_envs_per_worker": N_ENVS,

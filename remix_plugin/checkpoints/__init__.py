@@ -1,0 +1,1 @@
+"""What a run needs on disk to go on exactly where it was cut off."""
