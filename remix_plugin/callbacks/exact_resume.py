@@ -132,11 +132,15 @@ class ExactResume(RunCallback):
         """
         state, self._loaded = self._loaded, None
         if state is not None:
+            # All that may be refused comes before anything in the folder changes.
             self._checkpoints.check_replay()
+            if self._is_own_folder:
+                self._files.check(state["files"])
             goes_on = restore_collection(
                 self._collector, self.experiment.test_env, state["collection"]
             )
             if self._is_own_folder:
+                # Later checkpoints first: the logs do not fit them once they are cut.
                 for path in self._checkpoints.go_on():
                     logger.info("removed %s, which was made later", path)
                 self._files.go_on(state["files"])

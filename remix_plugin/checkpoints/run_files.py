@@ -61,14 +61,29 @@ class RunFiles:
             self._options_of_start = self._options()
             self._put_back(state["options"])
 
-    def go_on(self, state: dict[str, Any]) -> None:
-        """Make the folder's files those of a run that has just come here.
+    def check(self, state: dict[str, Any]) -> None:
+        """Refuse to go on where rows that were there are missing.
 
         Args:
             state: what :meth:`state` has returned, for this folder.
 
         Raises:
             ValueError: if a file has lost rows since.
+        """
+        for name, length in state["lengths"].items():
+            path = self._folder / name
+            size = path.stat().st_size if path.is_file() else 0
+            if size < length:
+                raise ValueError(
+                    f"{path} has {size} bytes, at the checkpoint it had {length}: rows "
+                    "are missing, so the run cannot go on from there."
+                )
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Make the folder's files those of a run that has just come here.
+
+        Args:
+            state: as for :meth:`check`.
         """
         for path in self._folder.rglob(f"*{PART}"):
             path.unlink()
@@ -107,11 +122,6 @@ def _cut_back(path: Path, length: int | None) -> None:
     """Cut a file back to the bytes it had; remove one that was not there."""
     if length is None:
         path.unlink()
-        return
-    if path.stat().st_size < length:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes, at the checkpoint it had "
-            f"{length}: rows are missing, so the run cannot go on from there."
-        )
-    with path.open("rb+") as file:
-        file.truncate(length)
+    else:
+        with path.open("rb+") as file:
+            file.truncate(length)

@@ -357,15 +357,27 @@ def test_what_numbers_depend_on_is_told_of(build: Build) -> None:
         go_on(cut.folder_name).run()
 
 
-def test_lost_rows_of_a_log_are_told_of(build: Build) -> None:
-    cut = all_kept(build, predator_prey(), RemixConfig.get_from_yaml())
-    attach(cut, CutOff("collected", 2))
+@pytest.mark.parametrize("left", ["0,0.0\n", None])
+def test_lost_rows_of_a_log_are_told_of_and_nothing_changes(
+    left: str | None, build: Build
+) -> None:
+    cut = all_kept(
+        build, predator_prey(), RemixConfig.get_from_yaml(), keep_checkpoints_num=None
+    )
+    attach(cut, CutOff("collected", 3))
     run_until_cut_off(cut)
     path = cut.folder_name / cut.name / "scalars/counters_iter.csv"
-    path.write_text("0,0.0\n")
-    message = r"counters_iter.csv has 6 bytes, at the checkpoint it had 12: rows"
+    path.unlink()
+    if left is not None:
+        path.write_text(left)
+    before = everything(cut.folder_name)
+    first = cut.folder_name / "checkpoints/checkpoint_32.pt"
+    again = Experiment.reload_from_file(str(first))
+    n_bytes = 0 if left is None else 6
+    message = rf"counters_iter.csv has {n_bytes} bytes, at the checkpoint it had 12: "
     with pytest.raises(ValueError, match=message):
-        go_on(cut.folder_name).run()
+        again.run()
+    assert not differences(everything(cut.folder_name), before)
 
 
 def test_another_size_of_the_replay_is_refused(build: Build) -> None:
