@@ -132,10 +132,10 @@ class ExactResume(RunCallback):
         """
         state, self._loaded = self._loaded, None
         if state is not None:
-            # All that may be refused comes before anything in the folder changes.
-            self._checkpoints.check_replay()
+            # All that may be refused comes before results in the folder change.
             if self._is_own_folder:
                 self._files.check(state["files"])
+            self._checkpoints.complete_replay()
             goes_on = restore_collection(
                 self._collector, self.experiment.test_env, state["collection"]
             )

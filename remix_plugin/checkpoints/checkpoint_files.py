@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import torch
 from benchmarl.experiment import Experiment
+from torchrl.data import LazyMemmapStorage
 
 from remix_plugin.checkpoints.replay_files import ReplayFiles
 from remix_plugin.whole_files import write_whole
@@ -61,6 +62,8 @@ class CheckpointFiles:
         # Frames and replay of each checkpoint that is kept, in their order
         self._kept: list[dict[str, Any]] = []
         self._missing: list[Path] = []
+        # Those on disk, until the run goes on
+        self._waiting: list[tuple[ReplayFiles, dict[str, Any], Path]] = []
 
     def save(self) -> None:
         """Write a checkpoint, in place of ``Experiment._save_experiment``.
@@ -92,7 +95,9 @@ class CheckpointFiles:
         """Fill replay buffers with what a checkpoint says of them.
 
         A replay that was removed as a whole is told of when the run is to go on: to
-        evaluate a checkpoint nobody needs it.
+        evaluate a checkpoint nobody needs it. One that is to lie on disk
+        (``experiment.buffer_device=disk``) is filled only then, as its files are in the
+        run's folder.
 
         Args:
             state: the entry ``STATE_KEY`` of a checkpoint.
@@ -108,21 +113,32 @@ class CheckpointFiles:
             folder = source / quote(group, safe="")
             if replay["files"] and not folder.is_dir():
                 self._missing.append(folder)
+            elif isinstance(self._replay[group].buffer.storage, LazyMemmapStorage):
+                self._waiting.append((self._replay[group], replay, folder))
             else:
                 self._replay[group].load(replay, folder)
         self._kept = state["kept"] if is_own else []
 
-    def check_replay(self) -> None:
-        """Refuse to go on without the replay that belongs to what was loaded.
+    def complete_replay(self) -> None:
+        """Fill what :meth:`load` has left, or refuse to go on without it.
+
+        What a run that was cut off has left of its replay on disk is removed.
 
         Raises:
-            FileNotFoundError: if it was removed.
+            FileNotFoundError: if the replay of what was loaded was removed.
+            ValueError: if a buffer has another size.
         """
         if self._missing:
             raise FileNotFoundError(
                 f"{self._missing[0]} is missing: it held the replay buffer, without "
                 "which the run cannot go on from its checkpoint."
             )
+        for files, replay, folder in self._waiting:
+            left = Path(files.buffer.storage.scratch_dir)
+            if left.exists():
+                shutil.rmtree(left)
+            files.load(replay, folder)
+        self._waiting = []
 
     def go_on(self) -> list[Path]:
         """Remove checkpoints that are not among those kept when one was loaded.

@@ -49,8 +49,10 @@ def evaluated(experiment: Experiment) -> Keeper:
 
 
 def finished(build: Build) -> Experiment:
-    """A run of three iterations with all their checkpoints."""
-    experiment = build(predator_prey(), measured(), checkpoint_interval=FRAMES)
+    """A run of three iterations with all their checkpoints and its replay on disk."""
+    experiment = build(
+        predator_prey(), measured(), checkpoint_interval=FRAMES, buffer_device="disk"
+    )
     experiment.run()
     return experiment
 

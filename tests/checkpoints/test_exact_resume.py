@@ -92,7 +92,13 @@ CASES = {
         {"model": "gru", **HARD},
         ("trained", 2),
     ),
-    "cwqmix-matrix": (matrix_game, CwqmixConfig, {}, PRIORITISED, ("evaluated", 3)),
+    "cwqmix-matrix": (
+        matrix_game,
+        CwqmixConfig,
+        {},
+        {**PRIORITISED, "buffer_device": "disk"},
+        ("evaluated", 3),
+    ),
     "qplex": (
         predator_prey,
         QplexConfig,
