@@ -26,8 +26,11 @@ def set_team_specs(
     batch, device = env.batch_size, env.device
     env.action_spec = Composite(
         agents=Composite(
-            action=Categorical(n_actions, (*batch, n_agents), dtype=torch.int64),
+            action=Categorical(
+                n_actions, (*batch, n_agents), device, dtype=torch.int64
+            ),
             shape=(*batch, n_agents),
+            device=device,
         ),
         shape=batch,
         device=device,
@@ -35,7 +38,7 @@ def set_team_specs(
     env.reward_spec = Unbounded((*batch, 1), device)
     ends = ("done", "terminated", *(("truncated",) if truncates else ()))
     env.done_spec = Composite(
-        {key: Binary(1, (*batch, 1), dtype=torch.bool) for key in ends},
+        {key: Binary(1, (*batch, 1), device, torch.bool) for key in ends},
         shape=batch,
         device=device,
     )

@@ -90,3 +90,17 @@ def test_state_before_the_first_reset(make: Callable[[int], EnvBase]) -> None:
     other.set_extra_state(through_a_file(env.get_extra_state()))
     one, same = env.reset(), other.reset()
     assert (one == same).all()
+
+
+def test_state_of_another_kind_of_device_leaves_the_generator() -> None:
+    # CUDA's generators have 16 bytes of state, the CPU's 5,056.
+    task = PredatorPreyTask.PUNISH_2.get_from_yaml()
+    env, other = (task.get_env_fun(NUM_ENVS, False, seed, "cpu")() for seed in (0, 1))
+    now = env.reset()
+    own = other.get_extra_state()["generator"]
+    state = env.get_extra_state() | {"generator": torch.zeros(16, dtype=torch.uint8)}
+    other.set_extra_state(state)
+    assert torch.equal(other.get_extra_state()["generator"], own)
+    world, same = state["world"], other.get_extra_state()["world"]
+    assert all(torch.equal(value, same[name]) for name, value in world.items())
+    walk(other, now, 3)

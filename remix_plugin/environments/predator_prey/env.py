@@ -211,11 +211,17 @@ class PredatorPreyEnv(EnvBase):
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`get_extra_state`."""
+        """Continue from :meth:`get_extra_state`.
+
+        Generators of another kind of device cannot be continued: then this one's own
+        goes on.
+        """
         world = state["world"]
         self._world = None if world is None else World(**world).to(self.device)
         self._episode_return = state["episode_return"].to(self.device)
-        self._generator.set_state(state["generator"].cpu())
+        generator = state["generator"].cpu()
+        if generator.shape == self._generator.get_state().shape:
+            self._generator.set_state(generator)
 
     def _reset(
         self, tensordict: TensorDictBase | None = None, **kwargs: Any
@@ -313,7 +319,7 @@ class PredatorPreyEnv(EnvBase):
         self.observation_spec = Composite(
             agents=Composite(
                 observation=Bounded(0.0, 1.0, (*batch, n, n_features), device),
-                action_mask=Binary(shape=(*batch, n, N_ACTIONS), dtype=torch.bool),
+                action_mask=Binary(None, (*batch, n, N_ACTIONS), device, torch.bool),
                 shape=(*batch, n),
             ),
             state=Bounded(0.0, 1.0, (*batch, n_state), device),

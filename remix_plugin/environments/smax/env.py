@@ -216,11 +216,11 @@ class SmaxEnv(EnvBase):
             state = Bounded(0.0, 1.0, state_shape, device)
         else:
             state = Unbounded(state_shape, device)
-        flag = Binary(1, (*batch, 1), dtype=torch.bool)
+        flag = Binary(1, (*batch, 1), device, torch.bool)
         self.observation_spec = Composite(
             agents=Composite(
                 observation=Unbounded((*batch, n, env.obs_size), device),
-                action_mask=Binary(shape=(*batch, n, n_actions), dtype=torch.bool),
+                action_mask=Binary(None, (*batch, n, n_actions), device, torch.bool),
                 shape=(*batch, n),
             ),
             state=state,
