@@ -149,6 +149,14 @@ def _check_memory(config: ExperimentConfig) -> None:
                 f"experiment.off_policy_memory_size={config.off_policy_memory_size} is "
                 f"not allowed: it must be >= experiment.off_policy_{field}={batch}."
             )
+    # Memory maps are the CPU's, and BenchMARL makes them on the training device.
+    device = str(config.train_device)
+    if config.buffer_device == "disk" and device.partition(":")[0] != "cpu":
+        raise ValueError(
+            f"experiment.buffer_device='disk' with experiment.train_device={device!r} "
+            "is not allowed: it must be cpu or the training device, or the training "
+            "device must be cpu."
+        )
 
 
 def _check_devices(config: ExperimentConfig) -> None:

@@ -182,6 +182,16 @@ def test_memory_holds_a_batch(batch: str, config: CheckedExperimentConfig) -> No
         check_experiment(config, on_policy=False)
 
 
+def test_memory_maps_are_the_cpus(config: CheckedExperimentConfig) -> None:
+    config.buffer_device, config.train_device = "disk", "meta"
+    message = "buffer_device='disk' with experiment.train_device='meta' is not allowed"
+    with pytest.raises(ValueError, match=message):
+        check_experiment(config, on_policy=False)
+    check_experiment(config, on_policy=True)
+    config.train_device = "cpu"
+    check_experiment(config, on_policy=False)
+
+
 def test_epsilon_must_not_rise(config: CheckedExperimentConfig) -> None:
     config.exploration_eps_init, config.exploration_eps_end = 0.1, 0.2
     message = "eps_end=0.2 is not allowed: it must be <= .*eps_init=0.1"
