@@ -38,10 +38,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.fsync(file.fileno())
     except BaseException as error:
         part.unlink(missing_ok=True)
-        for cause in _chain(error):
-            if isinstance(cause, OSError) and cause.errno in FULL:
-                message = f"{cause.strerror}: it could not be written; free some space"
-                raise OSError(cause.errno, message, str(path)) from error
+        _explain(error, path)
         raise
     os.replace(part, path)
     _sync(path.parent)
@@ -50,6 +47,29 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file of this content by :func:`write_whole`."""
     write_whole(path, lambda file: file.write(content))
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add to the end of a file, line ends as they are.
+
+    Raises:
+        OSError: if it cannot be written, on a full disk for instance; part of the text
+            may have been.
+    """
+    try:
+        with path.open("a", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        _explain(error, path)
+        raise
+
+
+def _explain(error: BaseException, path: Path) -> None:
+    """Raise what says where there was no space left, if that was it."""
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            message = f"{cause.strerror}: it could not be written; free some space"
+            raise OSError(cause.errno, message, str(path)) from error
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

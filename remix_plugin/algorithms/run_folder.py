@@ -67,9 +67,10 @@ def leaving_no_folder(experiment: Experiment) -> Iterator[None]:
         return
     kinds = [c for c in experiment.callbacks if isinstance(c, NewRunFolder)]
     folder = kinds[0] if kinds else NewRunFolder(experiment)
-    attach(experiment, folder)
     with folder.remove_if_refused():
         yield
+    # Last, as what other callbacks do at setup may be refused too.
+    attach(experiment, folder)
 
 
 class LeavesNoFolder(Algorithm):

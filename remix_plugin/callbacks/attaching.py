@@ -59,6 +59,15 @@ def keeps_results(experiment: Experiment) -> bool:
     return bool(experiment.config.loggers) or experiment.config.create_json
 
 
+def is_evaluated(experiment: Experiment) -> bool:
+    """Whether the iteration that is under way ends with an evaluation."""
+    config = experiment.config
+    return config.evaluation and (
+        experiment.total_frames % config.evaluation_interval == 0
+        or experiment.n_iters_performed == 0
+    )
+
+
 def is_last_iteration(experiment: Experiment) -> bool:
     """Whether the iteration that is under way is the run's last."""
     n_iterations = experiment.config.get_max_n_iters(experiment.on_policy)

@@ -17,6 +17,7 @@ from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from remix_plugin.callbacks.attaching import (
     RunCallback,
+    is_evaluated,
     is_last_iteration,
     keeps_results,
 )
@@ -29,7 +30,7 @@ from remix_plugin.callbacks.episodes import (
     read_episodes,
 )
 from remix_plugin.validation import check_number
-from remix_plugin.whole_files import write_bytes
+from remix_plugin.whole_files import append_text, write_bytes
 
 STATE_KEY = "evaluation_data"
 EPISODES_FILE = "evaluation_episodes.csv"
@@ -122,8 +123,7 @@ class EvaluationData(RunCallback):
         last_group = list(experiment.train_group_map)[-1]
         if group != last_group or not is_last_iteration(self.experiment):
             return
-        interval = experiment.config.evaluation_interval
-        if experiment.total_frames % interval and experiment.n_iters_performed:
+        if not is_evaluated(experiment):
             self._finish()
 
     def on_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -202,11 +202,12 @@ class EvaluationData(RunCallback):
         if keeps_results(self.experiment):
             path = self.experiment.folder_name / EPISODES_FILE
             text = _rows(episodes, frames, phase, with_names=not path.exists())
-            with path.open("a", newline="") as file:
-                file.write(text)
+            append_text(path, text)
 
     def _drop_absolute(self) -> None:
         """Remove the absolute metric of a run that had ended and is made longer."""
+        for log in self.experiment.folder_name.glob("*/scalars/absolute_*.csv"):
+            log.unlink()
         path = self.experiment.folder_name / EPISODES_FILE
         if path.exists():
             lines = path.read_bytes().splitlines(keepends=True)

@@ -159,6 +159,7 @@ class ExactResume(RunCallback):
             reasons.append(
                 "experiment.exclude_buffer_from_checkpoint=True has left out its replay"
             )
+        reasons += self._files.changes(state["files"])
         reasons += [
             f"{name} was {before}, now it is {now}"
             for (name, before), now in zip(

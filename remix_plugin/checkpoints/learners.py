@@ -29,10 +29,22 @@ def learners(experiment: Experiment) -> dict[str, Any]:
 
 
 def restore_learners(experiment: Experiment, state: dict[str, Any]) -> None:
-    """Continue from :func:`learners`."""
+    """Continue from :func:`learners`.
+
+    Learning rates and other options of optimisers are those of the experiment, which
+    may have been changed.
+    """
     for group, optimizers in experiment.optimizers.items():
         for name, optimizer in optimizers.items():
+            options = [_options(one) for one in optimizer.param_groups]
             optimizer.load_state_dict(state["optimizers"][group][name])
+            for one, own in zip(optimizer.param_groups, options, strict=True):
+                one.update(own)
     for group, counter in state["target_counters"].items():
         experiment.target_updaters[group].counter = counter
     experiment.policy.load_state_dict(state["policy"])
+
+
+def _options(param_group: dict[str, Any]) -> dict[str, Any]:
+    """All of an optimiser's parameter group but the parameters."""
+    return {key: value for key, value in param_group.items() if key != "params"}

@@ -20,6 +20,21 @@ from remix_plugin.whole_files import PART, write_bytes
 
 # Options that say where a run is, not what it is
 PLACES = ("restore_file", "restore_map_location", "save_folder")
+# Options on which no number of the iterations before the end depends
+HARMLESS = (
+    "max_n_frames",
+    "max_n_iters",
+    "loggers",
+    "project_name",
+    "wandb_extra_kwargs",
+    "create_json",
+    "checkpoint_interval",
+    "checkpoint_at_end",
+    "keep_checkpoints_num",
+    "exclude_buffer_from_checkpoint",
+    "train_device",
+    "sampling_device",
+)
 
 
 class RunFiles:
@@ -78,6 +93,21 @@ class RunFiles:
                     f"{path} has {size} bytes, at the checkpoint it had {length}: rows "
                     "are missing, so the run cannot go on from there."
                 )
+
+    def changes(self, state: dict[str, Any]) -> list[str]:
+        """What options were and are, where numbers may depend on it.
+
+        Devices are left out, of which others tell.
+
+        Args:
+            state: as for :meth:`check`.
+        """
+        now = _described(self._config)
+        return [
+            f"experiment.{name} was {before}, now it is {now[name]}"
+            for name, before in state["config"].items()
+            if name not in HARMLESS and now[name] != before
+        ]
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Make the folder's files those of a run that has just come here.

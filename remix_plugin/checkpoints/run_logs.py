@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from benchmarl.experiment.logger import JsonWriter, Logger
 from torchrl.record import CSVLogger, TensorboardLogger
 
-from remix_plugin.whole_files import part_of
+from remix_plugin.whole_files import write_whole
 
 
 class WholeJsonWriter(JsonWriter):
@@ -27,12 +26,15 @@ class WholeJsonWriter(JsonWriter):
     def write(self, *args: Any, **kwargs: Any) -> None:
         """Write a step, as :meth:`JsonWriter.write`."""
         path = self.path
-        self.path = part_of(path)
+
+        def write(file: BinaryIO) -> None:
+            self.path = file.name
+            super(WholeJsonWriter, self).write(*args, **kwargs)
+
         try:
-            super().write(*args, **kwargs)
+            write_whole(Path(path), write)
         finally:
             self.path = path
-        os.replace(part_of(path), path)
 
 
 class RunLogs:

@@ -35,6 +35,7 @@ COMMON: dict[str, Bounds] = {
     "hard_target_update_frequency": COUNT,
     "exploration_eps_init": SHARE,
     "exploration_eps_end": SHARE,
+    "evaluation_interval": COUNT,
     "evaluation_episodes": ENVIRONMENTS,
     "checkpoint_interval": {"low": 0, "integer": True},
 }
@@ -92,10 +93,6 @@ def check_experiment(
     for field, bounds in NULLABLE.items():
         check_number(
             f"experiment.{field}", getattr(config, field), nullable=True, **bounds
-        )
-    if config.evaluation:
-        check_number(
-            "experiment.evaluation_interval", config.evaluation_interval, **COUNT
         )
     if config.max_n_frames is None and config.max_n_iters is None:
         raise ValueError(

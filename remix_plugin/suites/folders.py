@@ -111,11 +111,15 @@ class RunFolder:
 
     def checkpoint(self) -> Path | None:
         """The checkpoint that the run can go on from exactly, None if there is none."""
-        path = self.path / OVERRIDES
-        if not path.is_file() or path.read_text() != self._overrides:
+        if self.begun_with() != self.run.overrides:
             return None
         found = last_checkpoint(self.path)
         return found if found is not None and has_replay(found) else None
+
+    def begun_with(self) -> tuple[str, ...] | None:
+        """The overrides of the run that was begun in the folder, None if none was."""
+        path = self.path / OVERRIDES
+        return tuple(path.read_text().splitlines()) if path.is_file() else None
 
     def prepare(self) -> None:
         """Make the folder ready for the run: anew, unless it goes on.
@@ -132,14 +136,10 @@ class RunFolder:
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / FAILED).unlink(missing_ok=True)
-        write_bytes(self.path / OVERRIDES, self._overrides.encode())
+        lines = "".join(f"{override}\n" for override in self.run.overrides)
+        write_bytes(self.path / OVERRIDES, lines.encode())
         started = f"{time.time()} {socket.gethostname()} {os.getpid()}\n"
         (self.path / STARTED).write_text(started)
-
-    @property
-    def _overrides(self) -> str:
-        """Those of the run, a line each."""
-        return "".join(f"{override}\n" for override in self.run.overrides)
 
     def mark_failed(self, exit_code: int) -> None:
         """Write down that the run has ended, but not well."""
@@ -159,18 +159,22 @@ def run_folders(results: Path, runs: Iterable[Run]) -> list[RunFolder]:
 
 
 def refuse_other_runs(folders: Sequence[RunFolder]) -> None:
-    """Check that what is finished is what is asked for.
+    """Check that what is finished, or has a checkpoint, is what is asked for.
 
     Raises:
-        ValueError: if a finished run had other overrides.
+        ValueError: if such a run had other overrides.
     """
     for folder in folders:
         record = read_record(folder.path)
-        if record is None or tuple(record["overrides"]) == folder.run.overrides:
+        if record is not None:
+            what, overrides = "a finished run", tuple(record["overrides"])
+        elif (begun := folder.begun_with()) and last_checkpoint(folder.path):
+            what, overrides = "checkpoints of a run", begun
+        else:
             continue
-        raise ValueError(
-            f"{folder.path} holds a finished run with overrides "
-            f"{' '.join(record['overrides'])}, but the suite asks for "
-            f"{' '.join(folder.run.overrides)}: give another results folder, or "
-            "remove that one."
-        )
+        if overrides != folder.run.overrides:
+            raise ValueError(
+                f"{folder.path} holds {what} with overrides {' '.join(overrides)}, but "
+                f"the suite asks for {' '.join(folder.run.overrides)}: give another "
+                "results folder, or remove that one."
+            )

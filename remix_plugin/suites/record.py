@@ -34,7 +34,7 @@ HARDWARE = {"processor": str, "cores": int, "threads": int, "accelerators": list
 CHECKSUMS = "checksums"
 # Before the checksum of all that stands above, in the last line
 SEAL = b"# sha256 of the lines above: "
-CONFIG_FILE = ".hydra/config.yaml"
+CONFIG_FILE = "hydra/config.yaml"
 PACKAGES = ("remix_plugin", "benchmarl", "torchrl", "tensordict", "torch", "numpy")
 
 

@@ -10,6 +10,7 @@ folder, if there is one. A ``run.yaml`` there says that it has ended well, and w
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import hydra
@@ -24,7 +25,7 @@ from remix_plugin.callbacks.finite import StopNotFinite
 from remix_plugin.callbacks.videos import Videos
 from remix_plugin.checkpoints.checkpoint_files import remove_replay
 from remix_plugin.suites.folders import last_checkpoint
-from remix_plugin.suites.record import current_commit, write_record
+from remix_plugin.suites.record import CONFIG_FILE, current_commit, write_record
 
 # The plugin's commits that a run was begun, and gone on, with: a line each
 COMMITS = "commits.txt"
@@ -35,6 +36,7 @@ def main(cfg: DictConfig) -> None:
     """Train, from the last checkpoint on if there is one, and write down the end."""
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
+    _rename_hydra_folder(folder)
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
         cfg.experiment.restore_file = str(checkpoint)
@@ -60,6 +62,18 @@ def _callbacks(cfg: DictConfig) -> tuple[Callback, ...]:
         EvaluationData(FACTOR if factor is None else factor),
         ExactResume(),
     )
+
+
+def _rename_hydra_folder(folder: Path) -> None:
+    """Give Hydra's folder a name under which BenchMARL does not find it.
+
+    Its ``resume.py`` and ``evaluate.py`` then make the experiment from ``config.pkl``,
+    with the callbacks that a suite gives to BenchMARL's own algorithms.
+    """
+    kept = (folder / CONFIG_FILE).parent
+    if kept.exists():
+        shutil.rmtree(kept)
+    (folder / ".hydra").rename(kept)
 
 
 def _note_commit(path: Path) -> list[str]:

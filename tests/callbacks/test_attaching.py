@@ -30,7 +30,7 @@ from remix_plugin.callbacks.projection_weights import ProjectionWeights
 from remix_plugin.callbacks.videos import Videos
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
-FOR_ALL = [NewRunFolder, Videos, StopNotFinite, EvaluationData, ExactResume]
+FOR_ALL = [Videos, StopNotFinite, EvaluationData, ExactResume]
 WITH_WEIGHTS = ("remix", "owqmix", "cwqmix")
 
 
@@ -51,7 +51,7 @@ def test_each_algorithm_attaches_what_it_has_data_for(
     experiment = build(SmallTask(), config.get_from_yaml())
     kinds = [type(callback) for callback in experiment.callbacks]
     has_weights = name_of(config) in WITH_WEIGHTS
-    assert kinds == [*FOR_ALL, *[ProjectionWeights] * has_weights]
+    assert kinds == [*FOR_ALL, *[ProjectionWeights] * has_weights, NewRunFolder]
     assert all(one.experiment is experiment for one in experiment.callbacks)
 
 
@@ -62,7 +62,7 @@ def test_stored_states_are_kept_where_they_are_asked_for(
     algorithm = changed(TunedQmixConfig, burn_in=burn_in)
     experiment = build(SmallTask(), algorithm, model="fused_gru")
     kinds = [type(callback) for callback in experiment.callbacks]
-    assert kinds == [*FOR_ALL, *[StoredStates] * stores]
+    assert kinds == [*FOR_ALL, *[StoredStates] * stores, NewRunFolder]
     assert all(one.experiment is experiment for one in experiment.callbacks)
 
 
@@ -72,7 +72,7 @@ def test_algorithms_of_an_ensemble_attach_one_for_all(build: Build) -> None:
         algorithm = EnsembleAlgorithmConfig({"adversary": other, "agent": remix})
         experiment = build(tag(), algorithm)
         kinds = [type(callback) for callback in experiment.callbacks]
-        assert kinds == [*FOR_ALL, ProjectionWeights]
+        assert kinds == [*FOR_ALL, ProjectionWeights, NewRunFolder]
 
 
 def test_callbacks_of_the_user_are_kept(build: Build) -> None:
@@ -80,7 +80,7 @@ def test_callbacks_of_the_user_are_kept(build: Build) -> None:
     experiment = build(SmallTask(), measured(), callbacks=(mine, weights))
     assert experiment.callbacks[:2] == [mine, weights]
     kinds = [type(callback) for callback in experiment.callbacks[2:]]
-    assert kinds == [NewRunFolder, Videos, StopNotFinite, ExactResume]
+    assert kinds == [Videos, StopNotFinite, ExactResume, NewRunFolder]
     # What the user has given is not set by the algorithm's option.
     assert mine.episodes_factor == 1
     given = [Callback()]

@@ -18,6 +18,7 @@ from evaluated_runs import (
     last_bias,
     measured,
     run_data,
+    scalars,
     steps,
     weight_rows,
     without,
@@ -85,6 +86,7 @@ def test_finished_run_can_be_made_longer(build: Build) -> None:
     Director(*plan).direct(again).run()
     # Those of its earlier end are gone.
     assert absolute(again)["return"] == [3.0] * 2 * FACTOR
+    assert scalars(again, "absolute_return") == [(3, 3.0)]
     returns = [[1.5 * number] * 2 for number in plan]
     assert [one["return"] for one in evaluations(again)] == returns
 

@@ -41,7 +41,6 @@ from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import EvaluationData
 from remix_plugin.callbacks.exact_resume import ExactResume
-from remix_plugin.checkpoints import run_logs
 from remix_plugin.checkpoints.checkpoint_files import checkpoints, remove_replay
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 
@@ -241,9 +240,8 @@ def test_files_that_are_being_written_stay_whole(
             raise CutOffError
         real(source, target)
 
-    module = whole_files if lost == "checkpoint" else run_logs
     with monkeypatch.context() as patch:
-        patch.setattr(module.os, "replace", replace)
+        patch.setattr(whole_files.os, "replace", replace)
         run_until_cut_off(cut)
     assert last(cut.folder_name).name == "checkpoint_48.pt"
     json.loads((cut.folder_name / f"{cut.name}.json").read_text())
@@ -251,6 +249,21 @@ def test_files_that_are_being_written_stay_whole(
     again = go_on(cut.folder_name)
     again.run()
     assert not differences(everything(again.folder_name), everything(whole.folder_name))
+
+
+def test_changed_options_hold_from_there_on(build: Build) -> None:
+    cut = all_kept(build, SmallTask(), RemixConfig.get_from_yaml())
+    attach(cut, CutOff("collected", 3))
+    run_until_cut_off(cut)
+    decay = {"weight_decay": 0.125}
+    changes = {"lr": 0.5, "adam_eps": 0.25, "adam_extra_kwargs": decay}
+    again = go_on(cut.folder_name, **changes, max_n_frames=80)
+    (group,) = again.optimizers["agents"]["loss"].param_groups
+    assert (group["lr"], group["eps"]) == (0.5, 0.25)
+    assert group["weight_decay"] == 0.125
+    with pytest.warns(UserWarning, match=r"lr was 0\.001, now it is 0\.5") as warned:
+        again.run()
+    assert not any("max_n_frames" in str(one.message) for one in warned)
 
 
 def kept(experiment: Experiment) -> list[int]:

@@ -25,6 +25,7 @@ from torchrl.envs import EnvBase
 import remix_plugin
 from remix_plugin.algorithms.remix import Remix, RemixConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
+from remix_plugin.checkpoints import collection
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.experiment.config import CheckedExperimentConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
@@ -271,6 +272,16 @@ def test_what_fails_last_leaves_no_folder_once_it_is_forgotten(
     script.settings["config"].create_json = True
     with pytest.raises(RuntimeError, match="user's own"):
         script.build(callbacks=[Broken()])
+    gc.collect()
+    assert is_empty(save_folder)
+
+
+def test_callback_of_ours_that_refuses_leaves_no_folder(
+    script: Script, save_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection, "torchrl_version", "0.12.0")
+    with pytest.raises(RuntimeError, match=r"torchrl==0\.12\.0 is not allowed"):
+        script.build()
     gc.collect()
     assert is_empty(save_folder)
 

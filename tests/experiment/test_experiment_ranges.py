@@ -218,11 +218,16 @@ def test_a_run_has_an_end(config: CheckedExperimentConfig) -> None:
     check_experiment(config, on_policy=False)
 
 
-def test_interval_of_no_evaluation_may_be_anything(
-    config: CheckedExperimentConfig,
+@pytest.mark.parametrize("interval", [0, -400, NAN, None])
+def test_interval_has_its_range_without_evaluations_too(
+    interval: float | None, config: CheckedExperimentConfig
 ) -> None:
-    config.evaluation, config.evaluation_interval = False, 0
-    check_experiment(config, on_policy=False)
+    # Projection weights are counted over it.
+    config.evaluation, config.evaluation_interval = False, interval
+    with pytest.raises(
+        (TypeError, ValueError), match=r"experiment\.evaluation_interval"
+    ):
+        check_experiment(config, on_policy=False)
 
 
 def test_what_benchmarl_refuses_is_refused(config: CheckedExperimentConfig) -> None:

@@ -24,8 +24,8 @@ def write_run(
     """A finished run of three evaluations with four episodes each."""
     folder = root / block / task.replace("/", "-") / label / f"seed_{seed}"
     own = folder / "made_up"
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "config.yaml").write_text(f"seed: {seed}\nlabel: {label}\n")
+    (folder / "hydra").mkdir(parents=True)
+    (folder / "hydra" / "config.yaml").write_text(f"seed: {seed}\nlabel: {label}\n")
     metric = "win_rate" if task.startswith("smax") else "success_rate"
     metrics = {
         "return": [

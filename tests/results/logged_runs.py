@@ -59,8 +59,8 @@ def write_suite_run(root: Path) -> Path:
     write_results(inner, (*TASK, "remix", 3), FRAMES, metrics, absolute)
     write_log(inner, (*TASK, "remix", 3))
     (inner / "projection_weights.csv").write_bytes(WEIGHTS.encode())
-    (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "config.yaml").write_text("experiment:\n  lr: 0.1\nseed: 3\n")
+    (folder / "hydra").mkdir()
+    (folder / "hydra" / "config.yaml").write_text("experiment:\n  lr: 0.1\nseed: 3\n")
     task = "/".join(TASK)
     overrides = ["algorithm=remix", f"task={task}", "experiment.lr=0.1", "seed=3"]
     seal_record(folder, {**RECORD, "overrides": overrides})

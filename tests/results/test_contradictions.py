@@ -237,3 +237,19 @@ def test_run_in_flight_may_have_written_one_file_first(
     cut(path)
     (run,) = read_plain_runs(path)
     assert run.frames == (FRAMES[:2] if cut is cut_json else FRAMES)
+
+
+def test_iterations_may_be_logged_again_by_a_run_that_was_continued(
+    tmp_path: Path,
+) -> None:
+    # BenchMARL's resume.py goes on from the second iteration, which took 0.3 s.
+    path = logged(tmp_path)
+    scalars = path.parent / "run" / "scalars"
+    for name, row in (
+        ("counters_total_frames", "2,48.0\n"),
+        ("timers_iteration_time", "2,0.25\n"),
+        ("timers_total_time", "2,0.65\n"),
+    ):
+        with (scalars / f"{name}.csv").open("a") as file:
+            file.write(row)
+    assert seconds_of(path) == 0.65

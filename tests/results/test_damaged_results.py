@@ -27,7 +27,7 @@ from remix_plugin.suites.record import read_record
 RunScript = Callable[..., str]
 N_FLIPS = 12
 IN_SUITES = (
-    *("run.yaml", ".hydra/config.yaml", "*/*.json"),
+    *("run.yaml", "hydra/config.yaml", "*/*.json"),
     *("*/evaluation_episodes.csv", "*/projection_weights.csv"),
 )
 IN_PLAIN_RUNS = (

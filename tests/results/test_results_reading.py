@@ -125,7 +125,7 @@ def test_record_says_what_was_run_and_where(
     inner = only_file(folder, f"{label}*.json").parent
     names = [f"{inner.name}.json", "evaluation_episodes.csv"]
     names += ["projection_weights.csv"] if label == "remix" else []
-    vouched = [".hydra/config.yaml", *(f"{inner.name}/{name}" for name in names)]
+    vouched = ["hydra/config.yaml", *(f"{inner.name}/{name}" for name in names)]
     assert sorted(written.pop("checksums")) == sorted(vouched)
     assert record == written
     assert list(record) == [

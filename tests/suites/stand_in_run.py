@@ -53,7 +53,7 @@ def main() -> None:
         },
         "checksums": {
             str(path.relative_to(folder)): checksum(path.read_bytes())
-            for path in [*folder.glob("*/*.json"), *folder.glob(".hydra/config.yaml")]
+            for path in [*folder.glob("*/*.json"), *folder.glob("hydra/config.yaml")]
         },
     }
     # JSON is YAML.

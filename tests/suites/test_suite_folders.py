@@ -169,6 +169,23 @@ def test_finished_runs_with_other_overrides_are_refused(
         refuse_other_runs(folders)
 
 
+def test_checkpoints_of_other_overrides_are_refused_and_stay(
+    folders: list[RunFolder],
+) -> None:
+    folder = folders[0]
+    folder.prepare()
+    run = replace(folder.run, overrides=(*folder.run.overrides, "experiment.lr=0.1"))
+    other = replace(folder, run=run)
+    # Without checkpoints nothing is lost.
+    refuse_other_runs([other])
+    files = write_checkpoints(folder)
+    refuse_other_runs([folder])
+    message = r"remix/seed_0 holds checkpoints of a run .* asks for .*lr=0\.1: give an"
+    with pytest.raises(ValueError, match=message):
+        refuse_other_runs([other])
+    assert all(file.is_file() for file in files)
+
+
 def test_rates_are_those_of_the_same_label_or_else_of_all(
     folders: list[RunFolder], tmp_path: Path
 ) -> None:

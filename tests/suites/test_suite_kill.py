@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmarl.hydra_config import reload_experiment_from_file
 from tiny_suites import (
     TINY,
     children,
@@ -25,8 +26,9 @@ from tiny_suites import (
     write_suite,
 )
 
-from remix_plugin.suites.folders import RunFolder, State
+from remix_plugin.suites.folders import RunFolder, State, last_checkpoint
 from remix_plugin.suites.local import RUN_COMMAND
+from remix_plugin.suites.record import read_record
 
 ON_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere runs outlive a killed runner"
@@ -167,6 +169,10 @@ def test_real_runs_go_on_after_a_kill(tmp_path: Path, results: Path) -> None:
         assert steps(folder) == steps(other)
         assert "going on from" in folder.log.read_text()
         assert not list(folder.path.glob("*/checkpoints/replay"))
+        # BenchMARL's evaluate.py leaves the results of both as their records have them.
+        reload_experiment_from_file(str(last_checkpoint(folder.path))).evaluate()
+        assert read_record(folder.path) is not None
+        assert len(list(folder.path.glob("*/evaluations/frames_160.csv"))) == 1
 
 
 def steps(folder: RunFolder) -> object:
