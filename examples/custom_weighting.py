@@ -57,6 +57,7 @@ if __name__ == "__main__":
             mixing_embed_dim=32,
             hypernet_layers=2,
             unrestricted_embed_dim=256,
+            unrestricted_coef=1.0,
             double_q=True,
             delay_value=True,
             loss_function="l2",

@@ -19,7 +19,7 @@ from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.projection_weights import ProjectionWeights
 from remix_plugin.modules.mixers import UnrestrictedMixer
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
-from remix_plugin.validation import check_size
+from remix_plugin.validation import check_number, check_size
 from remix_plugin.weighting.base import Weighting
 
 
@@ -33,12 +33,16 @@ class WeightedProjection(MonotonicFactorisation):
     Args:
         unrestricted_embed_dim (int): units of each hidden layer of the unrestricted
             mixer, 1 to 16,384.
+        unrestricted_coef (float): factor of the unrestricted value's loss.
         **kwargs: as :class:`~.monotonic.MonotonicFactorisation`.
     """
 
-    def __init__(self, unrestricted_embed_dim: int, **kwargs: Any) -> None:
+    def __init__(
+        self, unrestricted_embed_dim: int, unrestricted_coef: float, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.unrestricted_embed_dim = unrestricted_embed_dim
+        self.unrestricted_coef = unrestricted_coef
         attach(self.experiment, ProjectionWeights())
 
     @abstractmethod
@@ -75,6 +79,7 @@ class WeightedProjection(MonotonicFactorisation):
             self.get_unrestricted_value_network(group),
             self.get_unrestricted_mixer(group),
             self.get_weighting(group),
+            unrestricted_coef=self.unrestricted_coef,
             **options,
         )
 
@@ -101,11 +106,13 @@ class WeightedProjectionConfig(MonotonicFactorisationConfig):
     """
 
     unrestricted_embed_dim: int
+    unrestricted_coef: float
 
     def __post_init__(self) -> None:
         """Validate the shared options."""
         super().__post_init__()
         check_size("unrestricted_embed_dim", self.unrestricted_embed_dim)
+        check_number("unrestricted_coef", self.unrestricted_coef, above=0)
 
     @staticmethod
     def has_centralized_critic() -> bool:

@@ -21,15 +21,16 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.validation import check_number
 from remix_plugin.weighting.base import WEIGHT, Weighting
 
 
 class WeightedProjectionLoss(ValueFactorisationLoss):
     """Projects an unrestricted joint value onto a monotonic one, transition by weight.
 
-    ``L = mean(w (Q_tot - y)^2) + mean((Q_star - y)^2)``, where ``Q_tot`` mixes the
+    ``L = mean(w (Q_tot - y)^2) + c mean((Q_star - y)^2)``, where ``Q_tot`` mixes the
     agents' utilities monotonically, ``Q_star`` is an unrestricted joint value with
-    utilities and a mixer of its own, and the target is
+    utilities and a mixer of its own, ``c`` is ``unrestricted_coef``, and the target is
 
     ``y = r + gamma (1 - terminated) Q_star_target(s', u')``
 
@@ -38,13 +39,15 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
     gradient. ReMIX (arXiv 2302.05593), OW-QMIX and CW-QMIX (arXiv 2006.10800) are this
     loss with another weighting.
 
-    Both terms share no parameter, so one optimiser serves both. How prioritised replay
-    and recurrent models are treated is said at the base class.
+    Both terms share no parameter, so one optimiser serves both; ``c``, 0.5 in pymarl2,
+    matters where the norm of all gradients is clipped. How prioritised replay and
+    recurrent models are treated is said at the base class.
 
     Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_projection``,
-    ``loss_unrestricted``, ``projection_weight_mean``, ``underestimated_fraction`` (of
-    transitions, ``Q_tot < y``) and ``mixer_gradient_mean``. Written into the batch:
-    the priority, and ``projection_weight`` ``[*B, 1]`` for callbacks.
+    ``loss_unrestricted`` (without ``c``), ``projection_weight_mean``,
+    ``underestimated_fraction`` (of transitions, ``Q_tot < y``) and
+    ``mixer_gradient_mean``. Written into the batch: the priority, and
+    ``projection_weight`` ``[*B, 1]`` for callbacks.
 
     Args:
         local_value_network (TensorDictModule): the agents' utilities, writing
@@ -59,11 +62,12 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
         weighting (Weighting or TensorDictModule): writes ``projection_weight``.
 
     Keyword Args:
+        unrestricted_coef (float): factor of the second term, positive.
         **kwargs: as :class:`~.common.ValueFactorisationLoss`.
 
     Raises:
-        ValueError: as the base class; when called, if the weighting returns another
-            shape than ``[*B, 1]``.
+        ValueError: as the base class, or if ``unrestricted_coef`` is out of range; when
+            called, if the weighting returns another shape than ``[*B, 1]``.
         KeyError: when called, if the batch lacks the action mask or an entry that the
             weighting reads.
     """
@@ -119,9 +123,12 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
         unrestricted_value_network: TensorDictModule,
         unrestricted_mixer_network: TensorDictModule,
         weighting: Weighting | TensorDictModuleBase,
+        *,
+        unrestricted_coef: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_number("unrestricted_coef", unrestricted_coef, above=0)
         for name, network in (
             ("local_value_network", local_value_network),
             ("mixer_network", mixer_network),
@@ -132,6 +139,7 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
                 network, name, create_target_params=self.delay_value
             )
         self.weighting = weighting
+        self.unrestricted_coef = unrestricted_coef
 
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
         """Loss of a batch ``[*B]``."""
@@ -150,21 +158,20 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
         offered: dict[NestedKey, Callable[[], Tensor]] = {
             "chosen_action_value": value.detach,
             "unrestricted_value": unrestricted.detach,
+            "unrestricted_target_value": lambda: self._unrestricted_target_value(
+                passes, action
+            ),
             "target_value": lambda: target,
             "mixer_gradient": lambda: gradient,
             "action_probability": lambda: boltzmann_probability(known, mask, action),
+            "unmasked_action_probability": lambda: boltzmann_probability(
+                known, None, action
+            ),
             "is_greedy": lambda: (greedy_actions(known, mask) == action).all(
                 -1, keepdim=True
             ),
-            "greedy_target_value": lambda: self._unrestricted_value(
-                passes.current,
-                passes.now(
-                    "unrestricted_value_network",
-                    keys.unrestricted_action_value,
-                    target=True,
-                ),
-                greedy_actions(known, mask),
-                target=True,
+            "greedy_target_value": lambda: self._unrestricted_target_value(
+                passes, greedy_actions(known, mask)
             ),
             "valid": lambda: (
                 torch.ones_like(value, dtype=torch.bool) if valid is None else valid
@@ -180,7 +187,7 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
         below = (value.detach() < target).to(value.dtype)
         return TensorDict(
             {
-                "loss": projection + central,
+                "loss": projection + self.unrestricted_coef * central,
                 "loss_projection": projection.detach(),
                 "loss_unrestricted": central.detach(),
                 "projection_weight_mean": weighted_mean(weight, valid),
@@ -228,6 +235,17 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
             batch.set(keys.unrestricted_local_value, chosen)
             mixed = self._run("unrestricted_mixer_network", batch, target)
             return mixed.get(keys.unrestricted_global_value)
+
+    def _unrestricted_target_value(
+        self, passes: TransitionPasses, index: Tensor
+    ) -> Tensor:
+        """The target network's ``Q_star`` of the actions ``index``, ``[*B, 1]``."""
+        utilities = passes.now(
+            "unrestricted_value_network",
+            self.tensor_keys.unrestricted_action_value,
+            target=True,
+        )
+        return self._unrestricted_value(passes.current, utilities, index, target=True)
 
     @torch.no_grad()
     def _target(self, tensordict: TensorDictBase, passes: TransitionPasses) -> Tensor:

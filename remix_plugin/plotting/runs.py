@@ -9,10 +9,18 @@ from remix_plugin.results.run_result import RunResult
 
 BATTLES = {"smax": "SMAX", "smac": "SMAC", "smacv2": "SMACv2"}
 PREDATOR_PREY = "predator_prey"
-# Punishments in the order of Figure 1 of the ReMIX paper
-PUNISHMENTS = ("punish_0", "punish_0_5", "punish_1_5", "punish_2")
+# Punishments in the order of Figure 1 of the ReMIX paper, then harder ones
+PUNISHMENTS = (
+    "punish_0",
+    "punish_0_5",
+    "punish_1_5",
+    "punish_2",
+    "punish_4",
+    "punish_5",
+)
 PUNISHED = tuple(f"{PREDATOR_PREY}/{name}" for name in PUNISHMENTS)
-HARDEST = PUNISHED[-1]
+# The paper's hardest
+HARDEST = f"{PREDATOR_PREY}/punish_2"
 VARIANTS = ("remix_w_min_", "remix_no_")
 ANNEALING = "experiment.exploration_anneal_frames="
 

@@ -19,19 +19,21 @@ class Weighting(TensorDictModuleBase):
     gets those entries in that order. ``WeightedProjectionLoss`` offers, detached, and
     computes only what is asked for:
 
-    ============================ ============ ========================================
-    ``chosen_action_value``      [*B, 1]      ``Q_tot`` of the joint action taken
-    ``unrestricted_value``       [*B, 1]      ``Q_star`` of the joint action taken
-    ``target_value``             [*B, 1]      ``y``, the regression target
-    ``mixer_gradient``           [*B, n, 1]   ``dQ_tot / dq_a``
-    ``action_probability``       [*B, n, 1]   softmax of the utilities over available
-                                              actions, of the action taken
-    ``is_greedy``                bool [*B, 1] whether all agents took their greedy
-                                              action
-    ``greedy_target_value``      [*B, 1]      target network's unrestricted value of
-                                              the greedy joint action
-    ``valid``                    bool [*B, 1] false for padding
-    ============================ ============ ========================================
+    =============================== ============ ======================================
+    ``chosen_action_value``         [*B, 1]      ``Q_tot`` of the joint action taken
+    ``unrestricted_value``          [*B, 1]      ``Q_star`` of the joint action taken
+    ``unrestricted_target_value``   [*B, 1]      the same of the target network
+    ``target_value``                [*B, 1]      ``y``, the regression target
+    ``mixer_gradient``              [*B, n, 1]   ``dQ_tot / dq_a``
+    ``action_probability``          [*B, n, 1]   softmax of the utilities over
+                                                 available actions, of the action taken
+    ``unmasked_action_probability`` [*B, n, 1]   the same over all actions
+    ``is_greedy``                   bool [*B, 1] whether all agents took their greedy
+                                                 action
+    ``greedy_target_value``         [*B, 1]      target network's unrestricted value
+                                                 of the greedy joint action
+    ``valid``                       bool [*B, 1] false for padding
+    =============================== ============ ======================================
 
     Any other name in ``in_keys`` is read from the sampled batch. The result is written
     under ``projection_weight``; no gradient flows through it.

@@ -59,6 +59,7 @@ def normalize(
     normalization: str,
     w_min: float,
     w_max: float,
+    mean_multiple: float = 2.0,
 ) -> Tensor:
     """Bring raw weights into ``[w_min, w_max]``.
 
@@ -70,32 +71,41 @@ def normalize(
         normalization (str): ``"mean"``, ``clip(raw / mean(raw), w_min, w_max)``, as
             the theorem's constraint ``E[w] = 1`` suggests; ``"mean_positive"``, the
             same with the mean over positive entries; ``"max"``, ``w_min + (w_max -
-            w_min) raw / max(raw)``, a literal reading of the paper.
+            w_min) raw / max(raw)``, a literal reading of the paper; ``"clipped"``,
+            ``w_min + (w_max - w_min) (c - min(c)) / (max(c) - min(c))`` with ``c =
+            min(raw, mean_multiple * m)`` and ``m`` the mean over positive entries, as
+            a later repository of the paper's first author has it (ysmei97/MAC-PO).
         w_min (float): smallest weight.
         w_max (float): largest weight.
+        mean_multiple (float): of ``"clipped"`` alone, positive.
 
     Returns:
-        Tensor: ``[*B, 1]``; all ``w_min`` where all of ``raw`` is 0.
+        Tensor: ``[*B, 1]``; all ``w_min`` where all of ``raw`` is 0, and, with
+        ``"clipped"``, where all of ``c`` are equal.
 
     Raises:
         ValueError: if ``normalization`` is another.
     """
     valid = valid.to(raw.device)
     counted = torch.where(valid, raw, 0.0)
-    if normalization == "max":
-        share = _divide(raw, counted.max())
-        return (w_min + (w_max - w_min) * share).clamp(w_min, w_max)
+    mean_positive = counted.sum() / (counted > 0).sum().clamp_min(1)
     if normalization == "mean":
-        count = valid.sum()
+        weight = _divide(raw, counted.sum() / valid.sum().clamp_min(1))
     elif normalization == "mean_positive":
-        count = (counted > 0).sum()
+        weight = _divide(raw, mean_positive)
+    elif normalization == "max":
+        weight = w_min + (w_max - w_min) * _divide(raw, counted.max())
+    elif normalization == "clipped":
+        cut = raw.clamp_max(mean_multiple * mean_positive)
+        low = torch.where(valid, cut, torch.inf).min()
+        high = torch.where(valid, cut, -torch.inf).max()
+        weight = w_min + (w_max - w_min) * _divide(cut - low, high - low)
     else:
         raise ValueError(
             f"normalization={normalization!r} is not allowed: it must be one of "
-            "'mean', 'mean_positive', 'max'."
+            "'mean', 'mean_positive', 'max', 'clipped'."
         )
-    mean = counted.sum() / count.clamp_min(1)
-    return _divide(raw, mean).clamp(w_min, w_max)
+    return weight.clamp(w_min, w_max)
 
 
 def optimistic(value: Tensor, target: Tensor, alpha: float) -> Tensor:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from benchmarl.environments import VmasTask
-from benchmarl.experiment import Experiment
+from benchmarl.experiment import Callback, Experiment
 from small_tasks import SmallTask, parameters
+from tensordict import TensorDictBase
 from tiny_experiments import (
     NETWORKS,
     Build,
@@ -26,6 +27,7 @@ from remix_plugin.algorithms.qplex import QplexConfig
 from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
+from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.modules.mixers import DeepQMixer
 from remix_plugin.modules.qtran import FeatureJointValue, JointActionValue
 
@@ -63,6 +65,51 @@ def test_weights_of_qtrans_conditions_reach_the_loss(build: Build) -> None:
         total = updates["loss_td"] + 3 * updates["loss_opt"] + 7 * updates["loss_nopt"]
         torch.testing.assert_close(updates["loss"], total)
         assert (updates["loss_opt"] > 0).all()
+
+
+class Weights(Callback):
+    """Keeps the weights of all updates by the frames of their iteration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[int, set[float]] = {}
+
+    def on_train_step(self, batch: TensorDictBase, group: str) -> None:
+        weights = self.seen.setdefault(self.experiment.total_frames, set())
+        weights.update(batch["projection_weight"].flatten().tolist())
+
+
+def test_weights_are_those_of_owqmix_while_it_warms_up(build: Build) -> None:
+    weights = Weights()
+    options = {"normalization": "clipped", "w_min": 0.25, "w_max": 2.0}
+    algorithm = changed(RemixConfig, warm_up_frames=48, **options)
+    run(build(SmallTask(), algorithm, callbacks=(weights,), max_n_frames=96))
+    assert list(weights.seen) == [16, 32, 48, 64, 80, 96]
+    seen = [(min(kinds), max(kinds)) for kinds in weights.seen.values()]
+    assert seen == [(0.25, 1.0)] * 2 + [(0.25, 2.0)] * 4
+
+
+@pytest.mark.parametrize("config", [RemixConfig, OwqmixConfig, CwqmixConfig])
+def test_factor_of_the_unrestricted_loss_reaches_it(config: Any, build: Build) -> None:
+    losses = run(build(SmallTask(), changed(config, unrestricted_coef=0.5)))
+    for updates in losses["agents"]:
+        total = updates["loss_projection"] + 0.5 * updates["loss_unrestricted"]
+        torch.testing.assert_close(updates["loss"], total)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "key"),
+    [
+        ("unrestricted_value", "target", "unrestricted_target_value"),
+        ("policy_support", "all", "unmasked_action_probability"),
+    ],
+)
+def test_choices_of_the_weight_reach_it(
+    option: str, value: str, key: str, build: Build
+) -> None:
+    experiment = build(predator_prey(), changed(RemixConfig, **{option: value}))
+    assert key in experiment.losses["agents"].weighting.in_keys
+    check_run(experiment, {"agents"})
 
 
 def test_qatten_regularises_attention_if_asked_to(build: Build) -> None:

@@ -76,7 +76,14 @@ def all_kept(build: Build, task: TaskClass, algorithm: Any, **settings: Any) -> 
 
 # Every algorithm, model, sampler, kind of target and moment, in few runs.
 CASES = {
-    "remix": (predator_prey, RemixConfig, {}, {}, ("collected", 3)),
+    # It goes on from 48 frames, before the warm-up has ended.
+    "remix": (
+        predator_prey,
+        RemixConfig,
+        {"normalization": "clipped", "warm_up_frames": 64},
+        {},
+        ("collected", 3),
+    ),
     "remix-fused_gru": (
         predator_prey,
         RemixConfig,

@@ -41,6 +41,8 @@ class Outcome:
     unrestricted: Tensor
     gradient: list[float]
     probability: list[float]
+    unmasked_probability: list[float]
+    unrestricted_target: float
     is_greedy: bool
     greedy_target: float
     bootstrap: float
@@ -82,15 +84,16 @@ def reference(
     }[kind.__name__](outcomes, **options)
     for one, weight in zip(outcomes, weights, strict=True):
         one.weight = weight
-    return summary(outcomes, steps, online, loss.loss_function)
+    return summary(outcomes, steps, online, loss)
 
 
 def summary(
     outcomes: list[Outcome],
     steps: list[Step],
     online: dict[str, Parameters],
-    loss_function: str,
+    loss: WeightedProjectionLoss,
 ) -> Reference:
+    loss_function, coef = loss.loss_function, loss.unrestricted_coef
     errors = [
         one.weight * distance(one.value - one.target, loss_function) for one in outcomes
     ]
@@ -101,7 +104,7 @@ def summary(
     unrestricted = mean(errors, steps, weighted=True)
     slopes = [sum(one.gradient) / len(one.gradient) for one in outcomes]
     scalars = {
-        "loss": (projection + unrestricted).item(),
+        "loss": (projection + coef * unrestricted).item(),
         "loss_projection": projection.item(),
         "loss_unrestricted": unrestricted.item(),
         "projection_weight_mean": mean([one.weight for one in outcomes], steps),
@@ -114,7 +117,7 @@ def summary(
         scalars,
         [one.weight for one in outcomes],
         [(one.value.item() - one.target) ** 2 for one in outcomes],
-        gradients_of(projection + unrestricted, online),
+        gradients_of(projection + coef * unrestricted, online),
     )
 
 
@@ -140,6 +143,10 @@ def outcome(
         unrestricted=unrestricted(online, action, now),
         gradient=gradient,
         probability=[softmax(local[a], now.mask[a], action[a]) for a in agents],
+        unmasked_probability=[
+            softmax(local[a], [True] * len(local[a]), action[a]) for a in agents
+        ],
+        unrestricted_target=unrestricted(target, action, now).item(),
         is_greedy=greedy == action,
         greedy_target=unrestricted(target, greedy, now).item(),
         bootstrap=unrestricted(target, following, then).item(),
@@ -179,11 +186,19 @@ def remix_weights(outcomes: list[Outcome], **options: Any) -> list[float]:
     counted = [raw for raw, one in zip(raws, outcomes, strict=True) if one.valid]
     if max(counted) == 0:
         return [low] * len(raws)
-    if options["normalization"] == "max":
+    positive = [raw for raw in counted if raw > 0]
+    if options["normalization"] == "clipped":
+        limit = options["mean_multiple"] * sum(positive) / len(positive)
+        least, most = min(*counted, limit), min(max(counted), limit)
+        if least == most:
+            return [low] * len(raws)
+        shares = [(min(raw, limit) - least) / (most - least) for raw in raws]
+        scaled = [low + (high - low) * share for share in shares]
+    elif options["normalization"] == "max":
         scaled = [low + (high - low) * raw / max(counted) for raw in raws]
     else:
         if options["normalization"] == "mean_positive":
-            counted = [raw for raw in counted if raw > 0]
+            counted = positive
         scaled = [raw * len(counted) / sum(counted) for raw in raws]
     return [min(max(weight, low), high) for weight in scaled]
 
@@ -191,8 +206,14 @@ def remix_weights(outcomes: list[Outcome], **options: Any) -> list[float]:
 def remix_raw(one: Outcome, options: dict[str, Any]) -> float:
     value, clip = one.value.item(), options["exponent_clip"]
     error = max(one.target - value, 0.0)
-    gap = min(max(one.unrestricted.item() - value, -clip), clip)
+    offered = one.unrestricted.item()
+    if options.get("unrestricted_value") == "target":
+        offered = one.unrestricted_target
+    gap = min(max(offered - value, -clip), clip)
+    probabilities = one.probability
+    if options.get("policy_support") == "all":
+        probabilities = one.unmasked_probability
     bracket = -1.0
-    for slope, probability in zip(one.gradient, one.probability, strict=True):
+    for slope, probability in zip(one.gradient, probabilities, strict=True):
         bracket += (1.0 - probability) / max(slope, options["gradient_floor"])
     return error * math.exp(gap) * max(bracket, 0.0)

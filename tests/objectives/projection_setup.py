@@ -53,6 +53,16 @@ WEIGHTINGS: dict[str, tuple[type[Weighting], dict[str, Any]]] = {
         {**REMIX, "normalization": "mean_positive"},
     ),
     "remix-max": (RemixWeighting, {**REMIX, "normalization": "max"}),
+    "remix-clipped": (
+        RemixWeighting,
+        {
+            **REMIX,
+            "normalization": "clipped",
+            "mean_multiple": 1.25,
+            "unrestricted_value": "target",
+            "policy_support": "all",
+        },
+    ),
     "optimistic": (OptimisticWeighting, {"alpha": 0.1}),
     "central": (CentralWeighting, {"alpha": 0.25}),
     "uniform": (UniformWeighting, {}),

@@ -92,6 +92,7 @@ def test_loss_and_gradients_equal_a_slow_implementation(
         {"unmasked": True},
         {"loss_function": "l1"},
         {"loss_function": "smooth_l1"},
+        {"unrestricted_coef": 0.5, "padded": True, "prioritized": True},
     ],
     ids=lambda options: "-".join(str(x) for pair in options.items() for x in pair),
 )
@@ -109,6 +110,7 @@ def test_options_equal_a_slow_implementation(
         action_space="one-hot" if made.get("one_hot") else "categorical",
         use_action_mask=not made.pop("unmasked", False),
         loss_function=made.pop("loss_function", "l2"),
+        unrestricted_coef=made.pop("unrestricted_coef", 1.0),
     )
     batch = make_batch(2, 4, seed=3, **made)
     assert_equals_reference(loss, batch, reference(loss, batch, weighting))

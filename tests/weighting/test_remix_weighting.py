@@ -21,6 +21,13 @@ from weighting_inputs import (
 from remix_plugin.weighting.base import WEIGHT, Weighting
 from remix_plugin.weighting.remix import NORMALIZATIONS, TERMS, RemixWeighting
 
+NAMES = {
+    "online": "unrestricted_value",
+    "target": "unrestricted_target_value",
+    "available": "action_probability",
+    "all": "unmasked_action_probability",
+}
+
 
 def slow_raw(inputs: Inputs, index: int, options: dict[str, Any]) -> float:
     """The product of the factors for one transition, from the formulae."""
@@ -30,7 +37,8 @@ def slow_raw(inputs: Inputs, index: int, options: dict[str, Any]) -> float:
         return 0.0
     raw = error if "bellman_error" in options["terms"] else 1.0
     if "value_underestimation" in options["terms"]:
-        gap = inputs["unrestricted_value"][index].item() - value
+        name = NAMES[options.get("unrestricted_value", "online")]
+        gap = inputs[name][index].item() - value
         clip = options["exponent_clip"]
         raw *= math.exp(min(max(gap, -clip), clip))
     if "mixer_gradient" in options["terms"]:
@@ -38,7 +46,8 @@ def slow_raw(inputs: Inputs, index: int, options: dict[str, Any]) -> float:
         agents = inputs["mixer_gradient"].shape[-2]
         for agent in range(agents):
             gradient = inputs["mixer_gradient"][index, agent, 0].item()
-            probability = inputs["action_probability"][index, agent, 0].item()
+            name = NAMES[options.get("policy_support", "available")]
+            probability = inputs[name][index, agent, 0].item()
             bracket += (1 - probability) / max(gradient, options["gradient_floor"])
         raw *= max(bracket, 0.0)
     return raw
@@ -51,11 +60,19 @@ def slow_weights(inputs: Inputs, options: dict[str, Any]) -> list[float]:
     counted = [
         raw for raw, ok in zip(raws, inputs["valid"].flatten(), strict=True) if ok
     ]
+    positive = [raw for raw in counted if raw > 0]
     if options["normalization"] == "mean_positive":
-        counted = [raw for raw in counted if raw > 0]
+        counted = positive
     if sum(counted) == 0:
         return [low] * len(raws)
-    if options["normalization"] == "max":
+    if options["normalization"] == "clipped":
+        limit = options.get("mean_multiple", 2.0) * sum(positive) / len(positive)
+        least, most = min(*counted, limit), min(max(counted), limit)
+        if least == most:
+            return [low] * len(raws)
+        shares = [(min(raw, limit) - least) / (most - least) for raw in raws]
+        scaled = [low + (high - low) * share for share in shares]
+    elif options["normalization"] == "max":
         top = max(counted)
         scaled = [low + (high - low) * raw / top for raw in raws]
     else:
@@ -77,6 +94,9 @@ def test_weights_equal_a_slow_implementation(
             "w_max": w_max,
             "exponent_clip": 2.5,
             "gradient_floor": 0.05,
+            "mean_multiple": (2.0, 0.7, 1.0)[seed],
+            "unrestricted_value": ("online", "target", "target")[seed],
+            "policy_support": ("available", "all", "available")[seed],
         }
         inputs = random_inputs(seed)
         weight = weigh(RemixWeighting(**options), inputs)
@@ -103,6 +123,30 @@ def test_defaults_are_those_of_the_formulae() -> None:
     torch.testing.assert_close(weight[valid], expected[valid], rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("terms", SUBSETS, ids=lambda terms: "+".join(terms) or "none")
+def test_theorem_1_in_float64(terms: tuple[str, ...], normalization: str) -> None:
+    options = {
+        "terms": terms,
+        "normalization": normalization,
+        "w_min": 0.1,
+        "w_max": 1.0,
+        "exponent_clip": 5.0,
+        "gradient_floor": 1e-3,
+    }
+    inputs = {
+        key: x.double() if x.is_floating_point() else x
+        for key, x in random_inputs(9).items()
+    }
+    weight = weigh(RemixWeighting(terms=terms, normalization=normalization), inputs)
+    assert weight.dtype == torch.float64
+    expected = torch.tensor(slow_weights(inputs, options), dtype=torch.float64)
+    valid = inputs["valid"]
+    torch.testing.assert_close(
+        weight[valid], expected.unsqueeze(-1)[valid], rtol=1e-12, atol=0
+    )
+
+
 def test_on_policyness_changes_no_weight() -> None:
     inputs = random_inputs(3)
     without = RemixWeighting(terms=TERMS[:3])
@@ -117,6 +161,8 @@ def test_three_transitions_by_hand() -> None:
         "mean": [0.75, 2.25, 0.1],
         "mean_positive": [0.5, 1.5, 0.1],
         "max": [0.1 + 3.9 / 3, 4.0, 0.1],
+        # Up to 4, twice the mean of the positive ones
+        "clipped": [0.1 + 3.9 / 3, 4.0, 0.1],
     }
     for normalization, weights in expected.items():
         weighting = RemixWeighting(normalization=normalization, w_max=4.0)
@@ -167,6 +213,11 @@ def test_weights_carry_no_gradient_and_leave_inputs_alone() -> None:
         ({"terms": [TERMS[0]] * 2}, ValueError, r"terms=\['bellman_error'.*repeated"),
         ({"normalization": "sum"}, ValueError, r"normalization='sum' .*mean_positive"),
         ({"normalization": None}, ValueError, r"normalization=None .*'max'"),
+        ({"mean_multiple": 0}, ValueError, r"mean_multiple=0 .* > 0"),
+        ({"mean_multiple": math.inf}, ValueError, r"mean_multiple=inf .* > 0"),
+        ({"mean_multiple": "2"}, TypeError, r"mean_multiple='2' .* number"),
+        ({"unrestricted_value": "both"}, ValueError, r"value='both' .*'online'"),
+        ({"policy_support": "none"}, ValueError, r"support='none' .*'available'"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else None,
 )

@@ -87,7 +87,10 @@ def test_one_underestimated_entry_alone_gets_the_largest_weight(
     normalization: str,
 ) -> None:
     weighting = RemixWeighting(normalization=normalization)
-    assert weigh(weighting, plain_inputs([0.0], [2.0])).item() == 1.0
+    assert weigh(weighting, plain_inputs([0.0, 0.0], [2.0, 0.0]))[0].item() == 1.0
+    # Where there is nothing else, "clipped" has no range to spread.
+    alone = weigh(weighting, plain_inputs([0.0], [2.0])).item()
+    assert alone == pytest.approx(0.1 if normalization == "clipped" else 1.0)
 
 
 @pytest.mark.parametrize("normalization", ["mean", "max"])

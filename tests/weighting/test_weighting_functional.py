@@ -81,6 +81,8 @@ def test_gradient_factor_sums_over_agents_in_a_batch_of_sequences() -> None:
         ("mean_positive", [0.1, 0.375, 0.75, 1.0]),
         # 0.1 + 0.9 * raw / 5
         ("max", [0.1, 0.28, 0.46, 1.0]),
+        # Twice the mean of 1, 2, 5 is 16 / 3, so nothing is clipped.
+        ("clipped", [0.1, 0.28, 0.46, 1.0]),
     ],
 )
 def test_normalizations_by_hand(name: str, expected: list[float]) -> None:
@@ -96,6 +98,8 @@ def test_normalizations_by_hand(name: str, expected: list[float]) -> None:
         ("mean_positive", [0.2, 1 / 3, 5 / 3]),
         # 0.2 + 3.8 * raw / 5
         ("max", [0.2, 0.96, 4.0]),
+        # Twice the mean of 1, 5 is 6.
+        ("clipped", [0.2, 0.96, 4.0]),
     ],
 )
 def test_padding_counts_in_no_normalization(name: str, expected: list[float]) -> None:
@@ -108,13 +112,13 @@ def test_padding_counts_in_no_normalization(name: str, expected: list[float]) ->
         assert all(0.2 <= w <= 4.0 for w in weight)
 
 
-@pytest.mark.parametrize("name", ["mean", "mean_positive", "max"])
+@pytest.mark.parametrize("name", ["mean", "mean_positive", "max", "clipped"])
 @pytest.mark.parametrize("valid", [flags(1, 1, 1), flags(1, 0, 0), flags(0, 0, 0)])
 def test_all_zero_gives_the_smallest_weight(name: str, valid: Tensor) -> None:
     assert normalized(column(0, 0, 0), name, valid) == [0.1, 0.1, 0.1]
 
 
-@pytest.mark.parametrize("name", ["mean", "mean_positive", "max"])
+@pytest.mark.parametrize("name", ["mean", "mean_positive", "max", "clipped"])
 def test_equal_bounds_give_uniform_weights(name: str) -> None:
     weight = normalized(column(0, 1, 7), name, w_min=0.5, w_max=0.5)
     assert weight == [0.5, 0.5, 0.5]
@@ -124,6 +128,35 @@ def test_equal_bounds_give_uniform_weights(name: str) -> None:
 def test_the_mean_weight_is_1_while_no_bound_is_reached(name: str) -> None:
     weight = normalized(column(1, 2, 3, 6), name, w_min=0.01, w_max=100.0)
     assert sum(weight) / 4 == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("raw", "mean_multiple", "expected"),
+    [
+        # The mean of 1, 2, 9 is 4: 9 counts as 8, and 0.1 + 0.9 * c / 8.
+        ((0, 1, 2, 9), 2.0, [0.1, 0.2125, 0.325, 1.0]),
+        # All below once the mean: 1, 2 and 4, and 0.1 + 0.9 * c / 4.
+        ((0, 1, 2, 9), 1.0, [0.1, 0.325, 0.55, 1.0]),
+        # Without a 0 the least gets w_min: the mean is 4, so 2, 4, 5, from 0 to 1.
+        ((2, 4, 6), 1.25, [0.1, 0.7, 1.0]),
+        # Half the mean clips all to the same.
+        ((2, 4, 6), 0.5, [0.1, 0.1, 0.1]),
+        ((3, 3), 2.0, [0.1, 0.1]),
+        # A mean of 100, beside which 0 and 1 are near.
+        ((0, 1, 199), 2.0, [0.1, 0.1 + 0.9 / 199, 1.0]),
+    ],
+)
+def test_clipped_by_hand(
+    raw: tuple[float, ...], mean_multiple: float, expected: list[float]
+) -> None:
+    options = {"mean_multiple": mean_multiple}
+    weight = normalized(column(*raw), "clipped", **options)
+    assert weight == pytest.approx(expected, rel=1e-12)
+    # Padding is neither in the mean nor among the extremes.
+    valid = flags(*[1] * len(raw), 0, 0)
+    weight = normalized(column(*raw, 0, 1e6), "clipped", valid, **options)
+    assert weight[: len(raw)] == pytest.approx(expected, rel=1e-12)
+    assert all(0.1 <= w <= 1.0 for w in weight)
 
 
 def test_an_unknown_normalization_is_refused() -> None:

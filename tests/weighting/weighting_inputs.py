@@ -37,6 +37,8 @@ def random_inputs(seed: int, size: int = 24, n_agents: int = 3) -> Inputs:
         "mixer_gradient": gradient,
         "action_probability": uniform(size, n_agents, 1),
         "valid": uniform(size, 1) < 0.8,
+        "unrestricted_target_value": 4.0 * normal(size, 1),
+        "unmasked_action_probability": uniform(size, n_agents, 1),
     }
 
 

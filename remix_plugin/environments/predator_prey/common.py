@@ -63,6 +63,8 @@ class PredatorPreyTask(PluginTask):
     PUNISH_0_5 = None
     PUNISH_1_5 = None
     PUNISH_2 = None
+    PUNISH_4 = None
+    PUNISH_5 = None
 
     @staticmethod
     def associated_class() -> type[PredatorPreyClass]:
