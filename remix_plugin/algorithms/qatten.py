@@ -7,29 +7,24 @@ from functools import partial
 from typing import Any
 
 from benchmarl.algorithms.common import Algorithm
-from benchmarl.models.common import Model
 from tensordict.nn import TensorDictModule, TensorDictSequential
 from torch import Tensor
 
-from remix_plugin.algorithms.common import (
-    STATE,
-    ValueFactorisation,
-    ValueFactorisationConfig,
-)
+from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.factorised_q import FactorisedQ, FactorisedQConfig
 from remix_plugin.modules.mixers import AgentFeatures
 from remix_plugin.modules.qatten import (
     QattenMixer,
     attention_entropy,
     attention_penalty,
 )
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
 from remix_plugin.validation import check_flag, check_number, check_size
 
 FEATURES = "agent_features"
 ENTROPY = "attention_entropy"
 
 
-class Qatten(ValueFactorisation):
+class Qatten(FactorisedQ):
     """Qatten (arXiv 2002.03939): utilities weighted by attention to the agents.
 
     The reference code takes an agent's features from its slice of the state; BenchMARL
@@ -44,8 +39,10 @@ class Qatten(ValueFactorisation):
         weighted_heads (bool): whether the state weighs the heads, or all count 1.
         attend_reg_coef (float): coefficient of the attention's squared logits in the
             loss, at least 0.
-        **kwargs: as :class:`~.common.ValueFactorisation`.
+        **kwargs: as :class:`~.factorised_q.FactorisedQ`.
     """
+
+    metrics = (ENTROPY,)
 
     def __init__(
         self,
@@ -66,13 +63,6 @@ class Qatten(ValueFactorisation):
         self.constant_dim = constant_dim
         self.weighted_heads = weighted_heads
         self.attend_reg_coef = attend_reg_coef
-
-    def get_loss(
-        self, group: str, utilities: Model, options: dict[str, Any]
-    ) -> FactorisedQLoss:
-        """The regression of the attentive value on its own target."""
-        mixer = self.get_mixer(group)
-        return FactorisedQLoss(utilities, mixer, metrics=[ENTROPY], **options)
 
     def get_state_network(self, group: str) -> TensorDictModule:
         """Writes the state and each agent's features ``[*B, n, F]``."""
@@ -121,7 +111,7 @@ def _penalty(coefficient: float, logits: Tensor) -> Tensor:
 
 
 @dataclass
-class QattenConfig(ValueFactorisationConfig):
+class QattenConfig(FactorisedQConfig):
     """Options of :class:`Qatten`; the defaults live in ``algorithm/qatten.yaml``.
 
     Raises:

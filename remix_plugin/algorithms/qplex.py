@@ -6,31 +6,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarl.algorithms.common import Algorithm
-from benchmarl.models.common import Model
 from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
 
-from remix_plugin.algorithms.common import (
-    STATE,
-    ValueFactorisation,
-    ValueFactorisationConfig,
-)
+from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.factorised_q import FactorisedQ, FactorisedQConfig
 from remix_plugin.modules.duplex_dueling import DuplexDuelingMixer
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
 from remix_plugin.validation import check_choice, check_size
 
 IMPORTANCE = "advantage_importance"
 
 
-class Qplex(ValueFactorisation):
+class Qplex(FactorisedQ):
     """QPLEX (arXiv 2008.01062): advantages weighted by the joint action.
 
     Args:
         n_heads (int): heads of the importance of advantages, 1 to 16,384.
         importance_layers (int): linear layers of its networks, 1 to 3.
         hypernet_dim (int): units of every hidden layer of the mixer, 1 to 16,384.
-        **kwargs: as :class:`~.common.ValueFactorisation`.
+        **kwargs: as :class:`~.factorised_q.FactorisedQ`.
     """
+
+    metrics = (IMPORTANCE,)
 
     def __init__(
         self, n_heads: int, importance_layers: int, hypernet_dim: int, **kwargs: Any
@@ -39,13 +36,6 @@ class Qplex(ValueFactorisation):
         self.n_heads = n_heads
         self.importance_layers = importance_layers
         self.hypernet_dim = hypernet_dim
-
-    def get_loss(
-        self, group: str, utilities: Model, options: dict[str, Any]
-    ) -> FactorisedQLoss:
-        """The regression of the duplex dueling value on its own target."""
-        mixer = self.get_mixer(group)
-        return FactorisedQLoss(utilities, mixer, metrics=[IMPORTANCE], **options)
 
     def get_loss_keys(self, group: str) -> dict[str, NestedKey]:
         """Entries of the loss that lie within the group, by name."""
@@ -79,7 +69,7 @@ class Qplex(ValueFactorisation):
 
 
 @dataclass
-class QplexConfig(ValueFactorisationConfig):
+class QplexConfig(FactorisedQConfig):
     """Options of :class:`Qplex`; the defaults live in ``algorithm/qplex.yaml``.
 
     Raises:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarl.algorithms.common import Algorithm
-from benchmarl.models.common import Model
 
+from remix_plugin.algorithms.factorised_q import FactorisedQ, FactorisedQConfig
 from remix_plugin.algorithms.monotonic import (
     MonotonicFactorisation,
     MonotonicFactorisationConfig,
 )
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
 
 
-class TunedQmix(MonotonicFactorisation):
+class TunedQmix(MonotonicFactorisation, FactorisedQ):
     """QMIX (arXiv 1803.11485) with what the plugin's other algorithms have too.
 
     Double Q-learning, targets over several steps, the deeper hypernetwork, exact values
@@ -23,18 +21,13 @@ class TunedQmix(MonotonicFactorisation):
     weighting and the unrestricted target. BenchMARL's own is ``qmix``.
 
     Args:
-        **kwargs: as :class:`~.monotonic.MonotonicFactorisation`.
+        **kwargs: as :class:`~.factorised_q.FactorisedQ` and
+            :class:`~.monotonic.MonotonicFactorisation`.
     """
-
-    def get_loss(
-        self, group: str, utilities: Model, options: dict[str, Any]
-    ) -> FactorisedQLoss:
-        """The regression of the monotonic value on its own target."""
-        return FactorisedQLoss(utilities, self.get_mixer(group), **options)
 
 
 @dataclass
-class TunedQmixConfig(MonotonicFactorisationConfig):
+class TunedQmixConfig(MonotonicFactorisationConfig, FactorisedQConfig):
     """Options of :class:`TunedQmix`; defaults live in ``algorithm/tunedqmix.yaml``."""
 
     @staticmethod

@@ -20,14 +20,15 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.validation import check_number
 
 
 class FactorisedQLoss(ValueFactorisationLoss):
     """Regresses a mix of the agents' utilities on a bootstrapped target.
 
-    ``L = mean((Q_tot(s, u) - y)^2)`` with ``y = r + gamma (1 - terminated)
-    Q_tot_target(s', u')`` and ``u'`` the greedy joint action, of the online utilities
-    with ``double_q``. QMIX (arXiv 1803.11485), VDN (arXiv 1706.05296), Qatten
+    ``L = c mean((Q_tot(s, u) - y)^2)`` with ``c`` the ``td_coef``, ``y = r + gamma (1 -
+    terminated) Q_tot_target(s', u')`` and ``u'`` the greedy joint action, of the online
+    utilities with ``double_q``. QMIX (arXiv 1803.11485), VDN (arXiv 1706.05296), Qatten
     (arXiv 2002.03939) and QPLEX (arXiv 2008.01062) are this loss with another mixer.
     A mixer reads what it needs of the utilities of chosen actions, those of the best
     available actions (without a gradient), the joint action, and what the state
@@ -36,9 +37,9 @@ class FactorisedQLoss(ValueFactorisationLoss):
     Unlike TorchRL's ``QMixerLoss`` it has double Q-learning, targets over several
     steps, exact values of recurrent networks and mixers with other inputs.
 
-    Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_td``,
-    ``chosen_value_mean``, ``target_value_mean``, ``loss_penalty`` if the mixer writes
-    a penalty, and the mean of each of ``metrics``. Written into the batch: the
+    Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_td`` (without
+    ``c``), ``chosen_value_mean``, ``target_value_mean``, ``loss_penalty`` if the mixer
+    writes a penalty, and the mean of each of ``metrics``. Written into the batch: the
     priority.
 
     Args:
@@ -49,10 +50,12 @@ class FactorisedQLoss(ValueFactorisationLoss):
     Keyword Args:
         metrics (sequence of str): further outputs of the mixer whose means are
             returned, as ``<name>_mean``.
+        td_coef (float): factor of the regression, positive; 0.5 in pymarl2. It matters
+            beside a penalty, and where the norm of gradients is clipped.
         **kwargs: as :class:`~.common.ValueFactorisationLoss`.
 
     Raises:
-        ValueError: as the base class.
+        ValueError: as the base class, or if ``td_coef`` is out of range.
         KeyError: when called, if the batch lacks the action mask.
     """
 
@@ -89,9 +92,11 @@ class FactorisedQLoss(ValueFactorisationLoss):
         mixer_network: TensorDictModule,
         *,
         metrics: Sequence[str] = (),
+        td_coef: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_number("td_coef", td_coef, above=0)
         for name, network in (
             ("local_value_network", local_value_network),
             ("mixer_network", mixer_network),
@@ -100,6 +105,7 @@ class FactorisedQLoss(ValueFactorisationLoss):
                 network, name, create_target_params=self.delay_value
             )
         self.metrics = tuple(metrics)
+        self.td_coef = td_coef
 
     @property
     def out_keys(self) -> list[str]:
@@ -128,14 +134,14 @@ class FactorisedQLoss(ValueFactorisationLoss):
         counts = self._counts(tensordict, valid)
         error = weighted_mean(self._distance(value, target), counts)
         results = {
-            "loss": error,
+            "loss": self.td_coef * error,
             "loss_td": error.detach(),
             "chosen_value_mean": weighted_mean(value.detach(), valid),
             "target_value_mean": weighted_mean(target, valid),
         }
         if self._has_penalty():
             penalty = weighted_mean(mixed.get(keys.penalty), counts)
-            results["loss"] = error + penalty
+            results["loss"] = results["loss"] + penalty
             results["loss_penalty"] = penalty.detach()
         for name in self.metrics:
             entry = mixed.get(name).detach()

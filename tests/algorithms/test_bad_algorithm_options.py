@@ -67,7 +67,12 @@ WQMIX_RANGES = [
     ("alpha", -1.0, "a number > 0 and <= 1"),
     ("alpha", 1.5, "a number > 0 and <= 1"),
 ]
+TD_RANGES = [
+    ("td_coef", 0.0, "a number > 0"),
+    ("td_coef", float("inf"), "a number > 0"),
+]
 QPLEX_RANGES = [
+    *TD_RANGES,
     ("n_heads", 0, "an integer >= 1"),
     ("n_heads", 10**9, "an integer >= 1 and <= 16384"),
     ("importance_layers", 0, "one of 1, 2, 3"),
@@ -76,6 +81,7 @@ QPLEX_RANGES = [
     ("hypernet_dim", 10**9, "an integer >= 1 and <= 16384"),
 ]
 QATTEN_RANGES = [
+    *TD_RANGES,
     *((size, 0, "an integer >= 1") for size in QATTEN_SIZES),
     *((size, 10**9, "an integer >= 1 and <= 16384") for size in QATTEN_SIZES),
     ("attend_reg_coef", -0.1, "a number >= 0"),
@@ -95,7 +101,7 @@ RANGES = {
     "remix": REMIX_RANGES,
     "owqmix": WQMIX_RANGES,
     "cwqmix": WQMIX_RANGES,
-    "tunedqmix": MONOTONIC_RANGES,
+    "tunedqmix": [*MONOTONIC_RANGES, *TD_RANGES],
     "qplex": QPLEX_RANGES,
     "qatten": QATTEN_RANGES,
     "qtran": QTRAN_RANGES,

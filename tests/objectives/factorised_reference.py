@@ -68,11 +68,11 @@ def factorised_reference(
         "chosen_value_mean": mean([m.value.item() for m in mixed], steps),
         "target_value_mean": mean(aims, steps),
     }
-    total = td
+    total = loss.td_coef * td
     if mixed[0].penalty is not None:
         penalty = mean([m.penalty for m in mixed], steps, weighted=True)
         scalars["loss_penalty"] = penalty.item()
-        total = td + penalty
+        total = total + penalty
     for name in mixed[0].metrics:
         scalars[f"{name}_mean"] = mean([m.metrics[name] for m in mixed], steps)
     return FactorisedReference(

@@ -41,6 +41,7 @@ EXACT = {
     "lambda": {"lmbda": 0.625},
     "recurrent": {"recurrent": True},
     "recurrent-lambda": {"recurrent": True, "lmbda": 0.625, "double_q": False},
+    "half": {"td_coef": 0.5},
 }
 
 

@@ -1,0 +1,66 @@
+"""What algorithms that regress one mix of utilities on its own target share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarl.models.common import Model
+from tensordict.nn import TensorDictModule
+
+from remix_plugin.algorithms.common import ValueFactorisation, ValueFactorisationConfig
+from remix_plugin.objectives.factorised_q import FactorisedQLoss
+from remix_plugin.validation import check_number
+
+
+class FactorisedQ(ValueFactorisation):
+    """QMIX's regression with a mixer that a subclass makes.
+
+    Args:
+        td_coef (float): factor of the regression's loss.
+        **kwargs: as :class:`~.common.ValueFactorisation`.
+
+    Attributes:
+        metrics (sequence of str): outputs of the mixer whose means are logged.
+    """
+
+    metrics: Sequence[str] = ()
+
+    def __init__(self, td_coef: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.td_coef = td_coef
+
+    @abstractmethod
+    def get_mixer(self, group: str) -> TensorDictModule:
+        """The mixer of a group."""
+
+    def get_loss(
+        self, group: str, utilities: Model, options: dict[str, Any]
+    ) -> FactorisedQLoss:
+        """The regression of the joint value on its own target."""
+        return FactorisedQLoss(
+            utilities,
+            self.get_mixer(group),
+            metrics=self.metrics,
+            td_coef=self.td_coef,
+            **options,
+        )
+
+
+@dataclass
+class FactorisedQConfig(ValueFactorisationConfig):
+    """Options of the regression, see :class:`FactorisedQ`.
+
+    Raises:
+        TypeError: if a value has the wrong type.
+        ValueError: if a value is out of range.
+    """
+
+    td_coef: float
+
+    def __post_init__(self) -> None:
+        """Validate the shared options."""
+        super().__post_init__()
+        check_number("td_coef", self.td_coef, above=0)
