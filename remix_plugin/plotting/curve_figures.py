@@ -1,4 +1,4 @@
-"""Figures 1, 2, 4 and 5 of the ReMIX paper: learning curves."""
+"""Figures 1, 2, 4 and 5 of the ReMIX paper, and normalisations: learning curves."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from remix_plugin.plotting.paper_figure import (
 from remix_plugin.plotting.return_axis import bend, is_bent
 from remix_plugin.plotting.runs import (
     BATTLES,
-    HARDEST,
+    NORMALIZATIONS,
     PUNISHED,
+    SMALLEST_WEIGHTS,
+    WITHOUT_TERMS,
     blocks_of,
     environment_of,
     is_variant,
@@ -82,72 +84,94 @@ def draw_win_rates(
 def draw_smallest_weights(
     results: Sequence[RunResult], styles: Mapping[str, Style]
 ) -> list[PaperFigure]:
-    """Figure 4: ReMIX with other smallest weights, at the largest punishment.
+    """Figure 4: ReMIX with other smallest weights, a panel per task that has any.
 
     Args:
         results (sequence of RunResult): of any tasks and labels.
         styles (mapping): of each label.
     """
-    return _draw_variants(
-        4,
-        "ReMIX with other smallest projection weights",
-        "remix_w_min_",
-        {
-            "remix": "ReMIX, smallest weight 0.1",
-            "remix_w_min_0_5": "smallest weight 0.5",
-            "remix_w_min_0_8": "smallest weight 0.8",
-        },
-        results,
-        styles,
-    )
+    names = {
+        "remix": "ReMIX, smallest weight 0.1",
+        "remix_w_min_0_5": "smallest weight 0.5",
+        "remix_w_min_0_8": "smallest weight 0.8",
+    }
+    title = "ReMIX with other smallest projection weights"
+    own = _variants(results, SMALLEST_WEIGHTS)
+    return _draw_variants("figure_4", "Figure 4. ", title, own, styles, names)
 
 
 def draw_terms(
     results: Sequence[RunResult], styles: Mapping[str, Style]
 ) -> list[PaperFigure]:
-    """Figure 5: ReMIX without one of its terms, at the largest punishment.
+    """Figure 5: ReMIX without one of its terms, a panel per task that has any.
 
     Args:
         results (sequence of RunResult): of any tasks and labels.
         styles (mapping): of each label.
     """
-    return _draw_variants(
-        5,
-        "ReMIX without one of the four terms of its weight",
-        "remix_no_",
-        {
-            "remix": "ReMIX, all four terms",
-            "remix_no_bellman_error": "without Bellman error",
-            "remix_no_value_underestimation": "without value underestimation",
-            "remix_no_mixer_gradient": "without mixer gradient",
-            "remix_no_on_policyness": "without on-policyness",
-        },
-        results,
-        styles,
-    )
+    names = {
+        "remix": "ReMIX, all four terms",
+        "remix_no_bellman_error": "without Bellman error",
+        "remix_no_value_underestimation": "without value underestimation",
+        "remix_no_mixer_gradient": "without mixer gradient",
+        "remix_no_on_policyness": "without on-policyness",
+    }
+    title = "ReMIX without one of the four terms of its weight"
+    own = _variants(results, WITHOUT_TERMS)
+    return _draw_variants("figure_5", "Figure 5. ", title, own, styles, names)
+
+
+def draw_normalizations(
+    results: Sequence[RunResult], styles: Mapping[str, Style]
+) -> list[PaperFigure]:
+    """ReMIX with other normalisations of its weight, beside OW-QMIX and CW-QMIX.
+
+    Args:
+        results (sequence of RunResult): of any tasks and labels.
+        styles (mapping): of each label.
+    """
+    own = _variants(results, NORMALIZATIONS, ("remix", "owqmix", "cwqmix"))
+    title = "ReMIX with other normalisations of its weight"
+    return _draw_variants("normalizations", "", title, own, styles, NAMES)
+
+
+def _variants(
+    results: Sequence[RunResult],
+    prefixes: tuple[str, ...],
+    beside: Sequence[str] = ("remix",),
+) -> list[RunResult]:
+    """Variants of ReMIX, and what of their blocks and tasks they are compared with."""
+    own = [run for run in results if run.label.startswith(prefixes)]
+    panels = {(run.block, run.task) for run in own}
+    others = [
+        run
+        for run in results
+        if run.label in beside and (run.block, run.task) in panels
+    ]
+    return own + others
 
 
 def _draw_variants(
-    number: int,
+    name: str,
+    number: str,
     title: str,
-    prefix: str,
-    names: Mapping[str, str],
-    results: Sequence[RunResult],
+    runs: Sequence[RunResult],
     styles: Mapping[str, Style],
+    names: Mapping[str, str],
 ) -> list[PaperFigure]:
-    hardest = [run for run in results if run.task == HARDEST]
+    """A picture per block, and per metric where a block has tasks of several."""
     figures = []
-    for block in blocks_of(run for run in hardest if run.label.startswith(prefix)):
-        chosen = [
-            run
-            for run in hardest
-            if run.block == block
-            and (run.label == "remix" or run.label.startswith(prefix))
-        ]
-        text = f"Figure {number}. {title}: mean return of greedy episodes."
-        name = f"figure_{number}_{block}"
-        full = f"{title}, block {block}"
-        figures.append(_draw(name, full, text, panels_of(chosen), styles, names))
+    for block in blocks_of(runs):
+        own = [run for run in runs if run.block == block]
+        metrics = sorted({metric_of(run) for run in own})
+        for metric in metrics:
+            kind = f"_{metric}" if len(metrics) > 1 else ""
+            panels = panels_of([run for run in own if metric_of(run) == metric])
+            text = f"{number}{title}: {METRICS[metric]} of greedy episodes."
+            full = f"{title}, block {block}"
+            figures.append(
+                _draw(f"{name}_{block}{kind}", full, text, panels, styles, names)
+            )
     return figures
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from remix_plugin.plotting.curve_figures import (
+    draw_normalizations,
     draw_returns,
     draw_smallest_weights,
     draw_terms,
@@ -37,10 +38,11 @@ KINDS = {
     "figure_3": Kind(
         draw_weights, "runs of remix or owqmix on predator_prey/punish_2 with weights"
     ),
-    "figure_4": Kind(
-        draw_smallest_weights, "runs of remix_w_min_* on predator_prey/punish_2"
+    "figure_4": Kind(draw_smallest_weights, "runs of remix_w_min_*"),
+    "figure_5": Kind(draw_terms, "runs of remix_no_*"),
+    "normalizations": Kind(
+        draw_normalizations, "runs of remix_mean*, remix_max* or remix_clipped*"
     ),
-    "figure_5": Kind(draw_terms, "runs of remix_no_* on predator_prey/punish_2"),
     "final": Kind(draw_final_scores, "runs on Predator-Prey or battles"),
     "profile": Kind(draw_profiles, "runs of two or more algorithms on the same tasks"),
 }

@@ -21,7 +21,11 @@ PUNISHMENTS = (
 PUNISHED = tuple(f"{PREDATOR_PREY}/{name}" for name in PUNISHMENTS)
 # The paper's hardest
 HARDEST = f"{PREDATOR_PREY}/punish_2"
-VARIANTS = ("remix_w_min_", "remix_no_")
+# Of ReMIX, by what their labels begin with
+SMALLEST_WEIGHTS = ("remix_w_min_",)
+WITHOUT_TERMS = ("remix_no_",)
+NORMALIZATIONS = ("remix_mean", "remix_max", "remix_clipped")
+VARIANTS = (*SMALLEST_WEIGHTS, *WITHOUT_TERMS, *NORMALIZATIONS)
 ANNEALING = "experiment.exploration_anneal_frames="
 
 
@@ -31,7 +35,7 @@ def environment_of(run: RunResult) -> str:
 
 
 def is_variant(label: str) -> bool:
-    """Whether it is ReMIX with something changed, for Figures 4 and 5."""
+    """Whether it is ReMIX with something changed, for figures of their own."""
     return label.startswith(VARIANTS)
 
 

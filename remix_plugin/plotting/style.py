@@ -61,6 +61,11 @@ STYLES = {
     "remix_no_value_underestimation": Style(GREEN, "p", "-."),
     "remix_no_mixer_gradient": Style(PURPLE, "d", ":", filled=False),
     "remix_no_on_policyness": Style(BLACK, "*", "--"),
+    "remix_mean": Style(GREEN, ">", "--"),
+    "remix_mean_positive": Style(PURPLE, "d", "-."),
+    "remix_max": Style(ORANGE, "h", ":"),
+    "remix_clipped": Style(BLACK, "P", "-", filled=False),
+    "remix_clipped_warm_up": Style(GREY, "p", "--", filled=False),
 }
 
 # What curves of other algorithms are drawn with: marks that are free, in turn.
@@ -88,6 +93,11 @@ NAMES = {
     "remix_no_value_underestimation": "ReMIX without value underestimation",
     "remix_no_mixer_gradient": "ReMIX without mixer gradient",
     "remix_no_on_policyness": "ReMIX without on-policyness",
+    "remix_mean": "ReMIX, mean",
+    "remix_mean_positive": "ReMIX, mean_positive",
+    "remix_max": "ReMIX, max",
+    "remix_clipped": "ReMIX, clipped",
+    "remix_clipped_warm_up": "ReMIX, clipped, warm-up",
 }
 
 

@@ -12,6 +12,7 @@ from synthetic_results import a_run
 
 from remix_plugin.plotting.figures import KINDS, draw_figures, without_data
 from remix_plugin.plotting.paper_figure import PaperFigure, save
+from remix_plugin.plotting.runs import NORMALIZATIONS
 from remix_plugin.plotting.style import STYLES
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.statistics.bootstrap import mean_interval
@@ -240,24 +241,49 @@ def test_win_rates_have_a_panel_per_map() -> None:
 
 
 @pytest.mark.parametrize(
-    ("figure", "variants"),
+    ("figure", "variants", "beside"),
     [
-        ("figure_4", ["remix_w_min_0_5", "remix_w_min_0_8"]),
-        ("figure_5", [label for label in STYLES if label.startswith("remix_no_")]),
+        ("figure_4", ["remix_w_min_0_5", "remix_w_min_0_8"], ["remix"]),
+        ("figure_5", [x for x in STYLES if x.startswith("remix_no_")], ["remix"]),
+        (
+            "normalizations",
+            [x for x in STYLES if x.startswith(NORMALIZATIONS)],
+            ["remix", "owqmix", "cwqmix"],
+        ),
     ],
 )
-def test_variants_are_drawn_beside_remix(figure: str, variants: list[str]) -> None:
+def test_variants_are_drawn_beside_what_they_are_compared_with(
+    figure: str, variants: list[str], beside: list[str]
+) -> None:
     others = [label for label in STYLES if label not in variants]
     runs = [a_run(label) for label in [*variants, *others]]
-    runs += [a_run(label, task="predator_prey/punish_0") for label in variants]
+    runs += [a_run(label, task="predator_prey/punish_0") for label in others]
+    runs += [a_run(variants[0], task="predator_prey/punish_4")]
     drawn = only(draw_figures(runs, [figure]))
-    (axis,) = drawn.figure.axes
-    assert list(lines(axis)) == ["remix", *variants]
+    assert drawn.name == f"{figure}_anneal_50k"
+    axes = panels(drawn.figure)
+    assert list(axes) == ["punishment -2", "punishment -4"]
+    assert list(lines(axes["punishment -2"])) == [*beside, *variants]
+    assert list(lines(axes["punishment -4"])) == [variants[0]]
     legend = [text.get_text() for text in drawn.figure.legends[0].get_texts()]
-    assert len(set(legend)) == len(variants) + 1
-    assert legend[0].startswith("ReMIX, ")
+    assert len(set(legend)) == len(variants) + len(beside)
+    assert legend[0].startswith("ReMIX")
+    assert ": mean return of greedy episodes." in drawn.caption
     (first,) = draw_figures(runs, ["figure_1"])
     assert not set(lines(panels(first.figure)["punishment -2"])) & set(variants)
+
+
+def test_variants_on_battles_are_drawn_by_their_win_rates() -> None:
+    labels = ("remix", "remix_no_bellman_error")
+    runs = [
+        a_run(label, scores=(0, 0.5), task="smax/3m", frames=(1, 2)) for label in labels
+    ]
+    (drawn,) = draw_figures(runs, ["figure_5"])
+    assert drawn.figure.axes[0].get_ylabel() == "win rate"
+    # Beside returns, in one block: a picture each.
+    runs += [a_run(label) for label in labels]
+    names = [one.name for one in draw_figures(runs, ["figure_5"])]
+    assert names == ["figure_5_anneal_50k_return", "figure_5_anneal_50k_win_rate"]
 
 
 def test_remix_alone_is_no_comparison_of_variants() -> None:
@@ -267,7 +293,8 @@ def test_remix_alone_is_no_comparison_of_variants() -> None:
         "final_predator_prey_anneal_50k",
     ]
     missing = without_data(figures)
-    names = ["figure_2", "figure_3", "figure_4", "figure_5", "profile"]
+    names = ["figure_2", "figure_3", "figure_4", "figure_5"]
+    names += ["normalizations", "profile"]
     assert [line.split(":")[0] for line in missing] == names
     assert missing[0].endswith("no data, it needs runs on smax/*, smac/* or smacv2/*.")
     assert without_data(figures, ["figure_1"]) == []
