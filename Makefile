@@ -53,9 +53,13 @@ learning: $(STAMP)
 # The comparison table of the README: all algorithms on two tasks, two seeds
 compare: $(STAMP)
 	$(BIN)/python -m benchmarl.run -m \
-	  algorithm=remix,owqmix,cwqmix,tunedqmix,qplex,qatten,qtran,qmix,vdn,iql \
+	  algorithm=remix,owqmix,cwqmix,tunedqmix,qplex,qatten,qtran,dop,fop,discretemaddpg,qmix,vdn,iql \
 	  task=predator_prey/punish_0,predator_prey/punish_2 experiment=predator_prey \
 	  $(MODEL) seed=0,1 hydra.sweep.dir="$(RUN)"
+	$(BIN)/python -m benchmarl.run -m algorithm=vdac,vdacsum,coma \
+	  task=predator_prey/punish_0,predator_prey/punish_2 \
+	  experiment=predator_prey_on_policy $(MODEL) seed=0,1 \
+	  hydra.sweep.dir="$(RUN)/on_policy"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at 50000 100000 200000
 
 # The matrix game's table of the README: five seeds of all algorithms
@@ -67,7 +71,8 @@ FRAMES ?= 1_000_000
 
 paper: $(STAMP)
 	$(KEEP_MEMORY) $(BIN)/python -m benchmarl.run algorithm=paper/remix \
-	  task=predator_prey/punish_2 experiment=paper_predator_prey \
+	  task=predator_prey/punish_2 task.observe_last_action=True \
+	  experiment=paper_predator_prey \
 	  model=layers/gru_64 model@critic_model=layers/gru_64 seed=0 \
 	  experiment.max_n_frames=$(FRAMES) hydra.run.dir="$(RUN)"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at $(subst _,,$(FRAMES))

@@ -35,7 +35,7 @@ def config_path(*parts: str) -> Path:
 
 
 def read_options(path: str | Path) -> dict[str, Any]:
-    """Options of an algorithm's or a task's YAML, over those of files it builds upon.
+    """Options of a YAML file, over those of the plugin's files that it builds upon.
 
     What Hydra makes of ``defaults: [/algorithm/remix@_here_, _self_]``, for scripts.
 
@@ -71,9 +71,7 @@ def get_experiment_config(name: str) -> CheckedExperimentConfig:
         AttributeError: if the file names a field that BenchMARL does not know.
     """
     experiment = CheckedExperimentConfig.get_from_yaml()
-    changes = yaml.safe_load(config_path("experiment", name).read_text())
-    changes.pop("defaults")
-    for field, value in changes.items():
+    for field, value in read_options(config_path("experiment", name)).items():
         if not hasattr(experiment, field):
             raise AttributeError(f"{field!r} is not a field of ExperimentConfig.")
         setattr(experiment, field, value)

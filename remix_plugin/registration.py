@@ -12,11 +12,16 @@ from benchmarl.environments import Task, task_config_registry
 from benchmarl.models import ModelConfig, model_config_registry
 from hydra.core.config_store import ConfigStore
 
+from remix_plugin.algorithms.coma import ComaConfig
+from remix_plugin.algorithms.discrete_maddpg import DiscreteMaddpgConfig
+from remix_plugin.algorithms.dop import DopConfig
+from remix_plugin.algorithms.fop import FopConfig
 from remix_plugin.algorithms.qatten import QattenConfig
 from remix_plugin.algorithms.qplex import QplexConfig
 from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
+from remix_plugin.algorithms.vdac import VdacConfig, VdacSumConfig
 from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
@@ -34,6 +39,12 @@ ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
     QplexConfig,
     QattenConfig,
     QtranConfig,
+    VdacConfig,
+    VdacSumConfig,
+    DopConfig,
+    FopConfig,
+    ComaConfig,
+    DiscreteMaddpgConfig,
 )
 TASKS: tuple[type[Task], ...] = (PredatorPreyTask, MatrixGameTask, SmacTask, SmaxTask)
 MODELS: tuple[type[ModelConfig], ...] = (FusedGruConfig,)

@@ -39,6 +39,10 @@ TINY = {
     "off_policy_n_optimizer_steps": 2,
     "off_policy_train_batch_size": 16,
     "off_policy_memory_size": 64,
+    "on_policy_collected_frames_per_batch": 16,
+    "on_policy_n_envs_per_worker": 4,
+    "on_policy_n_minibatch_iters": 1,
+    "on_policy_minibatch_size": 16,
     "exploration_eps_init": 1.0,
     "exploration_eps_end": 0.05,
     "exploration_anneal_frames": 32,
@@ -87,7 +91,10 @@ def save_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tiny_experiment(save_folder: Path) -> ExperimentConfig:
-    """Three iterations of 4 steps in 4 environments and 2 updates of 16 frames."""
+    """Three iterations of 4 steps in 4 environments and 2 updates of 16 frames.
+
+    On policy it is one update.
+    """
     config = ExperimentConfig.get_from_yaml()
     for field, value in TINY.items():
         setattr(config, field, value)

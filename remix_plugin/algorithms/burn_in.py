@@ -8,7 +8,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from remix_plugin.callbacks.attaching import RunCallback
-from remix_plugin.objectives.common import ValueFactorisationLoss
+from remix_plugin.objectives.common import TeamLoss
 from remix_plugin.objectives.sequences import pack_rows
 
 STATE_KEY = "stored_states"
@@ -33,16 +33,14 @@ class StoredStates(RunCallback):
         super().__init__()
         self._states: dict[str, dict[str, Tensor]] = {}
 
-    def store(
-        self, group: str, loss: ValueFactorisationLoss, batch: TensorDictBase
-    ) -> None:
+    def store(self, group: str, loss: TeamLoss, batch: TensorDictBase) -> None:
         """Write the states into new rows ``[n_envs, T]``, in the order of environments.
 
         The first batch begins with episodes; later ones go on where the last ended.
 
         Args:
             group (str): whose rows they are.
-            loss (ValueFactorisationLoss): holds the networks.
+            loss (TeamLoss): holds the networks.
             batch (TensorDictBase): the rows.
         """
         before = self._states.get(group, {})

@@ -16,6 +16,9 @@ from remix_plugin.callbacks.videos import check_can_write_videos
 from remix_plugin.experiment.ranges import check_experiment
 from remix_plugin.models.fused_gru import FusedGruConfig
 
+# What options of targets over several steps must be where there are single ones
+ONE_STEP = {"td_lambda": 0, "n_steps": 1}
+
 
 def check_setup(experiment: Experiment) -> None:
     """Refuse options that no algorithm of ours can run with, or this machine cannot.
@@ -45,7 +48,7 @@ def check_collection(name: str, config: ExperimentConfig) -> None:
     if config.collect_with_grad:
         raise ValueError(
             f"experiment.collect_with_grad=True is not allowed with {name}: it "
-            "must be False, as the algorithm learns from replay."
+            "must be False, as its losses run the networks themselves."
         )
 
 
@@ -53,7 +56,7 @@ def check_models(
     policy: ModelConfig,
     networks: Sequence[ModelConfig],
     *,
-    td_lambda: float,
+    row_option: str | None,
     burn_in: str,
     in_ensemble: bool,
 ) -> None:
@@ -64,7 +67,7 @@ def check_models(
         networks: all models that the loss runs agent by agent.
 
     Keyword Args:
-        td_lambda: share of longer returns in targets.
+        row_option: an option, with its value, for which the loss needs rows of steps.
         burn_in: hidden state at the start of rows.
         in_ensemble: whether an ensemble makes the replay.
 
@@ -79,11 +82,12 @@ def check_models(
             "allowed: a recurrent critic_model needs a recurrent model, as "
             "BenchMARL marks the starts of episodes only for that."
         )
-    if td_lambda > 0 and in_ensemble and not policy.is_rnn:
+    if row_option is not None and in_ensemble and not policy.is_rnn:
+        option, _, _ = row_option.partition("=")
         raise ValueError(
-            f"td_lambda={td_lambda} is not allowed inside an ensemble with a "
-            "model that is not recurrent: its replay holds single steps, so "
-            "td_lambda must be 0."
+            f"{row_option} is not allowed inside an ensemble with a model that is not "
+            f"recurrent: its replay holds single steps, so {option} must be "
+            f"{ONE_STEP[option]}."
         )
     for config in (recurrent or [policy]) if burn_in == "stored" else []:
         if not isinstance(config, FusedGruConfig):
@@ -95,18 +99,22 @@ def check_models(
             )
 
 
-def check_rows(config: ExperimentConfig) -> None:
+def check_rows(config: ExperimentConfig, on_policy: bool) -> None:
     """Warn of rows that leave longer targets, or an update, too little.
 
     Args:
         config: the experiment's, which keeps rows of steps in replay.
+        on_policy: whether the algorithm is.
     """
-    n_envs = config.off_policy_n_envs_per_worker
-    frames = config.off_policy_collected_frames_per_batch
+    kind = "on_policy" if on_policy else "off_policy"
+    size = "minibatch_size" if on_policy else "train_batch_size"
+    n_envs = config.n_envs_per_worker(on_policy)
+    frames = config.collected_frames_per_batch(on_policy)
+    batch = config.train_minibatch_size(on_policy)
     steps = -(-frames // n_envs)
     given = (
-        f"experiment.off_policy_collected_frames_per_batch={frames} with "
-        f"off_policy_n_envs_per_worker={n_envs} makes rows of {steps} "
+        f"experiment.{kind}_collected_frames_per_batch={frames} with "
+        f"{kind}_n_envs_per_worker={n_envs} makes rows of {steps} "
     )
     if steps == 1:
         warnings.warn(
@@ -114,11 +122,10 @@ def check_rows(config: ExperimentConfig) -> None:
             "in training. Collect more frames, or in fewer environments.",
             stacklevel=2,
         )
-    elif config.off_policy_train_batch_size <= steps:
+    elif batch <= steps:
         warnings.warn(
-            f"{given}steps: with off_policy_train_batch_size="
-            f"{config.off_policy_train_batch_size} an update sees a single row. Use "
-            "larger batches, or more environments.",
+            f"{given}steps: with {kind}_{size}={batch} an update sees a single row. "
+            "Use larger batches, or more environments.",
             stacklevel=2,
         )
 

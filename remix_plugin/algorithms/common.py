@@ -1,9 +1,8 @@
-"""What the plugin's value-based algorithms share."""
+"""What all algorithms of the plugin share."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,10 +12,10 @@ from benchmarl.algorithms.common import Algorithm, AlgorithmConfig
 from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models.common import Model, ModelConfig
 from tensordict import NestedKey, TensorDictBase
-from tensordict.nn import TensorDictModule, TensorDictSequential
+from tensordict.nn import TensorDictModule
 from torchrl.data import Composite, OneHot, ReplayBuffer, Unbounded
 from torchrl.envs import Transform
-from torchrl.modules import EGreedyModule, QValueModule
+from torchrl.modules import EGreedyModule
 from torchrl.objectives import LossModule, ValueEstimators
 
 from remix_plugin.algorithms.burn_in import StoredStates
@@ -36,27 +35,25 @@ from remix_plugin.callbacks.videos import Videos
 from remix_plugin.configs import config_path, read_options
 from remix_plugin.data.prioritized import PrioritizedSampler
 from remix_plugin.modules.mixers import MixerState
-from remix_plugin.objectives.common import ValueFactorisationLoss
-from remix_plugin.validation import check_choice, check_flag, check_number
+from remix_plugin.objectives.common import TeamLoss
+from remix_plugin.validation import check_choice, check_number
 
 STATE = "mixer_state"
 
 
-class ValueFactorisation(LeavesNoFolder):
-    """Decentralised greedy agents whose utilities are mixed into a joint value.
+class TeamAlgorithm(LeavesNoFolder):
+    """Decentralised agents with discrete actions and one reward for all.
 
-    Utilities come from ``model``, exploration is epsilon-greedy over available
-    actions, the state that mixers condition on is the task's, or the group's
-    observations side by side where a task has none. A subclass makes the loss.
+    The state that joint values condition on is the task's, or the group's observations
+    side by side where a task has none. A subclass makes the policy and the loss.
 
-    With a recurrent model, or targets over several steps, replay holds rows of
-    consecutive steps (BenchMARL's ``has_rnn``): as many as an environment takes between
-    two iterations. Sizes of memory and batches, in frames, are then rounded up to rows.
+    With a recurrent model, or targets over several steps of replayed data, replay holds
+    rows of consecutive steps (BenchMARL's ``has_rnn``): as many as an environment takes
+    between two iterations. Sizes of memory and batches, in frames, are then rounded up
+    to rows.
 
     Args:
-        double_q (bool): whether the online utilities choose the next action.
-        delay_value (bool): whether targets come from delayed copies of the networks.
-        loss_function (str): ``"l2"``, ``"l1"`` or ``"smooth_l1"``.
+        loss_function (str): ``"l2"``, ``"l1"`` or ``"smooth_l1"``, of values.
         td_lambda (float): share of longer returns in targets, 0 (one-step) to 1.
         burn_in (str): hidden state of recurrent models at the start of a row that
             begins within an episode: ``"zero"``, or ``"stored"``, as it was at
@@ -65,6 +62,11 @@ class ValueFactorisation(LeavesNoFolder):
             evaluations, see :class:`~.evaluation.EvaluationData`.
         **kwargs: ``experiment``, as BenchMARL passes it.
 
+    Attributes:
+        delay_value (bool): whether targets come from delayed copies of the networks.
+        stale (tuple of str): what the policy writes into the group at collection and no
+            loss reads.
+
     Raises:
         ValueError: if the experiment's options, its models or the task's action mask
             do not fit.
@@ -72,11 +74,11 @@ class ValueFactorisation(LeavesNoFolder):
     """
 
     experiment_config: ExperimentConfig
+    delay_value: bool = False
+    stale: tuple[str, ...] = ()
 
     def __init__(
         self,
-        double_q: bool,
-        delay_value: bool,
         loss_function: str,
         td_lambda: float,
         burn_in: str,
@@ -84,17 +86,15 @@ class ValueFactorisation(LeavesNoFolder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.double_q = double_q
-        self.delay_value = delay_value
         self.loss_function = loss_function
         self.td_lambda = td_lambda
         self.burn_in = burn_in
         self._check()
         # BenchMARL then keeps rows of steps together. Left alone it would do so for a
         # recurrent critic_model that the algorithm has no use for, too.
-        self.has_rnn = td_lambda > 0 or self.model_config.is_rnn
+        self.has_rnn = self.row_option is not None or self.model_config.is_rnn
         if self.has_rnn:
-            check_rows(self.experiment_config)
+            check_rows(self.experiment_config, self.on_policy)
         attach(
             self.experiment,
             StopNotFinite(),
@@ -104,25 +104,44 @@ class ValueFactorisation(LeavesNoFolder):
         if burn_in == "stored":
             self._stored_states = attached(self.experiment, StoredStates())
 
+    @property
+    def row_option(self) -> str | None:
+        """The option, with its value, for which the loss needs rows of steps, if any.
+
+        On-policy data comes in rows, whatever is made of them.
+        """
+        is_needed = self.td_lambda > 0 and not self.on_policy
+        return f"td_lambda={self.td_lambda}" if is_needed else None
+
     @abstractmethod
     def get_loss(
-        self, group: str, utilities: Model, options: dict[str, Any]
-    ) -> ValueFactorisationLoss:
+        self, group: str, policy: TensorDictModule, options: dict[str, Any]
+    ) -> TeamLoss:
         """The loss of a group.
 
         Args:
             group (str): the group.
-            utilities (Model): the agents' utilities, of the policy.
-            options: keyword arguments of every ``ValueFactorisationLoss``.
+            policy: of the agents, whose first module is the network of ``model``.
+            options: keyword arguments of the loss, see :meth:`get_loss_options`.
         """
+
+    def get_loss_options(self, group: str) -> dict[str, Any]:
+        """Keyword arguments of every ``TeamLoss``."""
+        one_hot = isinstance(self.action_spec[group, "action"], OneHot)
+        return {
+            "state_network": self.get_state_network(group),
+            "action_space": "one-hot" if one_hot else "categorical",
+            "use_action_mask": self.action_mask_key(group) is not None,
+            "delay_value": self.delay_value,
+            "loss_function": self.loss_function,
+            "sequential": self.has_rnn,
+        }
 
     def get_loss_keys(self, group: str) -> dict[str, NestedKey]:
         """Entries of the loss that lie within the group, by name."""
         return {
             "action": (group, "action"),
             "action_mask": (group, "action_mask"),
-            "action_value": (group, "action_value"),
-            "local_value": (group, "chosen_action_value"),
             "priority": (group, "td_error"),
         }
 
@@ -137,17 +156,7 @@ class ValueFactorisation(LeavesNoFolder):
     def _get_loss(
         self, group: str, policy_for_loss: TensorDictModule, continuous: bool
     ) -> tuple[LossModule, bool]:
-        one_hot = isinstance(self.action_spec[group, "action"], OneHot)
-        options = {
-            "state_network": self.get_state_network(group),
-            "action_space": "one-hot" if one_hot else "categorical",
-            "use_action_mask": self.action_mask_key(group) is not None,
-            "double_q": self.double_q,
-            "delay_value": self.delay_value,
-            "loss_function": self.loss_function,
-            "sequential": self.has_rnn,
-        }
-        loss = self.get_loss(group, policy_for_loss[0], options)
+        loss = self.get_loss(group, policy_for_loss, self.get_loss_options(group))
         loss.set_keys(**self.get_loss_keys(group))
         gamma = self.experiment_config.gamma
         if self.td_lambda > 0:
@@ -158,48 +167,12 @@ class ValueFactorisation(LeavesNoFolder):
             loss.make_value_estimator(ValueEstimators.TD0, gamma=gamma)
         return loss, self.delay_value
 
-    def _get_parameters(self, group: str, loss: LossModule) -> dict[str, Iterable]:
-        return {"loss": [p for p in loss.parameters() if p.requires_grad]}
-
-    def _get_policy_for_loss(
-        self, group: str, model_config: ModelConfig, continuous: bool
-    ) -> TensorDictModule:
-        spec = self.action_spec[group, "action"]
-        greedy = QValueModule(
-            action_value_key=(group, "action_value"),
-            action_mask_key=self.action_mask_key(group),
-            out_keys=[
-                (group, "action"),
-                (group, "action_value"),
-                (group, "chosen_action_value"),
-            ],
-            spec=spec,
-            action_space=None,
-        )
-        utilities = self.get_utilities(group, model_config, "action_value")
-        return TensorDictSequential(utilities, greedy)
-
-    def _get_policy_for_collection(
-        self, policy_for_loss: TensorDictModule, group: str, continuous: bool
-    ) -> TensorDictModule:
-        config = self.experiment_config
-        explore = EGreedyModule(
-            spec=self.action_spec[group, "action"],
-            eps_init=config.exploration_eps_init,
-            eps_end=config.exploration_eps_end,
-            annealing_num_steps=config.get_exploration_anneal_frames(self.on_policy),
-            action_key=(group, "action"),
-            action_mask_key=self.action_mask_key(group),
-            device=self.device,
-        )
-        return TensorDictSequential(*policy_for_loss, explore)
-
     def get_replay_buffer(
         self, group: str, transforms: list[Transform] | None = None
     ) -> ReplayBuffer:
         """BenchMARL's replay buffer, prioritised by a sampler that always runs."""
         config = self.experiment_config
-        if not config.off_policy_use_prioritized_replay_buffer:
+        if self.on_policy or not config.off_policy_use_prioritized_replay_buffer:
             return super().get_replay_buffer(group, transforms)
         self.experiment_config = replace(
             config, off_policy_use_prioritized_replay_buffer=False
@@ -229,9 +202,8 @@ class ValueFactorisation(LeavesNoFolder):
         if ("next", "reward") not in batch.keys(True):
             batch.set(("next", "reward"), batch.get(("next", group, "reward")).mean(-2))
         # Values at the time of collection: stale, and larger than the observations.
-        batch = batch.exclude(
-            (group, "action_value"), (group, "chosen_action_value"), ("next", "info")
-        )
+        stale = [(group, name) for name in self.stale]
+        batch = batch.exclude(*stale, ("next", "info"))
         if self.burn_in == "stored":
             loss = self.experiment.losses[group]
             self._stored_states.store(group, loss, batch)
@@ -247,6 +219,19 @@ class ValueFactorisation(LeavesNoFolder):
         has_mask = spec is not None and group in spec.keys()
         return (group, "action_mask") if has_mask else None
 
+    def get_epsilon_greedy(self, group: str) -> EGreedyModule:
+        """Replaces a falling share of actions by uniform ones that are available."""
+        config = self.experiment_config
+        return EGreedyModule(
+            spec=self.action_spec[group, "action"],
+            eps_init=config.exploration_eps_init,
+            eps_end=config.exploration_eps_end,
+            annealing_num_steps=config.get_exploration_anneal_frames(self.on_policy),
+            action_key=(group, "action"),
+            action_mask_key=self.action_mask_key(group),
+            device=self.device,
+        )
+
     def get_state_network(self, group: str) -> TensorDictModule:
         """Writes what the mixers condition on, ``[*B, S]``."""
         specs = self._state_specs(group)
@@ -256,15 +241,20 @@ class ValueFactorisation(LeavesNoFolder):
             out_keys=[STATE],
         )
 
-    def get_utilities(self, group: str, model_config: ModelConfig, name: str) -> Model:
-        """One value per action of each agent, from its own observation."""
-        n_actions = self.action_spec[group, "action"].space.n
-        return self.get_agent_network(group, model_config, name, n_actions)
-
     def get_agent_network(
-        self, group: str, model_config: ModelConfig, name: str, size: int
+        self,
+        group: str,
+        model_config: ModelConfig,
+        name: str,
+        size: int,
+        share_params: bool | None = None,
     ) -> Model:
-        """Writes ``name`` ``[*B, n, size]``, from each agent's own observation."""
+        """Writes ``name`` ``[*B, n, size]``, from each agent's own observation.
+
+        Agents share parameters as ``share_params`` says, by default as the policy's.
+        """
+        if share_params is None:
+            share_params = self.experiment_config.share_policy_params
         n_agents = len(self.group_map[group])
         output = Composite({name: Unbounded((n_agents, size))}, shape=(n_agents,))
         return model_config.get_model(
@@ -276,7 +266,7 @@ class ValueFactorisation(LeavesNoFolder):
             input_has_agent_dim=True,
             n_agents=n_agents,
             centralised=False,
-            share_params=self.experiment_config.share_policy_params,
+            share_params=share_params,
             device=self.device,
             action_spec=self.action_spec,
         )
@@ -305,7 +295,7 @@ class ValueFactorisation(LeavesNoFolder):
         check_models(
             self.model_config,
             self.get_agent_model_configs(),
-            td_lambda=self.td_lambda,
+            row_option=self.row_option,
             burn_in=self.burn_in,
             in_ensemble=isinstance(
                 self.experiment.algorithm_config, EnsembleAlgorithmConfig
@@ -316,16 +306,14 @@ class ValueFactorisation(LeavesNoFolder):
 
 
 @dataclass
-class ValueFactorisationConfig(AlgorithmConfig):
-    """Options that all algorithms share, see :class:`ValueFactorisation`.
+class TeamAlgorithmConfig(AlgorithmConfig):
+    """Options that all algorithms share, see :class:`TeamAlgorithm`.
 
     Raises:
         TypeError: if a value has the wrong type.
         ValueError: if a value is out of range.
     """
 
-    double_q: bool
-    delay_value: bool
     loss_function: str
     td_lambda: float
     burn_in: str
@@ -333,8 +321,6 @@ class ValueFactorisationConfig(AlgorithmConfig):
 
     def __post_init__(self) -> None:
         """Validate the shared options."""
-        check_flag("double_q", self.double_q)
-        check_flag("delay_value", self.delay_value)
         check_choice("loss_function", self.loss_function, ("l1", "l2", "smooth_l1"))
         check_number("td_lambda", self.td_lambda, low=0, high=1)
         check_choice("burn_in", self.burn_in, ("stored", "zero"))
@@ -347,7 +333,7 @@ class ValueFactorisationConfig(AlgorithmConfig):
             )
 
     @classmethod
-    def get_from_yaml(cls, path: str | None = None) -> ValueFactorisationConfig:
+    def get_from_yaml(cls, path: str | None = None) -> TeamAlgorithmConfig:
         """Load from ``path``, or from the plugin's YAML of the algorithm's name."""
         name = cls.associated_class().__name__.lower()
         return cls(**read_options(path or config_path("algorithm", name)))
@@ -379,13 +365,8 @@ class ValueFactorisationConfig(AlgorithmConfig):
         self.__post_init__()
 
     @staticmethod
-    def on_policy() -> bool:
-        """Never."""
-        return False
-
-    @staticmethod
     def supports_continuous_actions() -> bool:
-        """Never: the greedy action is a maximum over all actions."""
+        """Never: losses take maxima and means over all actions."""
         return False
 
     @staticmethod

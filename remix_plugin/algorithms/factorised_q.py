@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarl.models.common import Model
 from tensordict.nn import TensorDictModule
 
-from remix_plugin.algorithms.common import ValueFactorisation, ValueFactorisationConfig
+from remix_plugin.algorithms.value_factorisation import (
+    ValueFactorisation,
+    ValueFactorisationConfig,
+)
 from remix_plugin.objectives.factorised_q import FactorisedQLoss
 from remix_plugin.validation import check_number
 
@@ -20,7 +22,7 @@ class FactorisedQ(ValueFactorisation):
 
     Args:
         td_coef (float): factor of the regression's loss.
-        **kwargs: as :class:`~.common.ValueFactorisation`.
+        **kwargs: as :class:`~.value_factorisation.ValueFactorisation`.
 
     Attributes:
         metrics (sequence of str): outputs of the mixer whose means are logged.
@@ -37,11 +39,11 @@ class FactorisedQ(ValueFactorisation):
         """The mixer of a group."""
 
     def get_loss(
-        self, group: str, utilities: Model, options: dict[str, Any]
+        self, group: str, policy: TensorDictModule, options: dict[str, Any]
     ) -> FactorisedQLoss:
         """The regression of the joint value on its own target."""
         return FactorisedQLoss(
-            utilities,
+            policy[0],
             self.get_mixer(group),
             metrics=self.metrics,
             td_coef=self.td_coef,

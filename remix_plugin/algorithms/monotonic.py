@@ -8,8 +8,8 @@ from typing import Any
 from tensordict.nn import TensorDictModule
 from torchrl.modules import QMixer
 
-from remix_plugin.algorithms.common import (
-    STATE,
+from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.value_factorisation import (
     ValueFactorisation,
     ValueFactorisationConfig,
 )
@@ -24,7 +24,7 @@ class MonotonicFactorisation(ValueFactorisation):
         mixing_embed_dim (int): embedding size of the monotonic mixer, 1 to 16,384.
         hypernet_layers (int): layers of its hypernetworks: 1 is TorchRL's ``QMixer``,
             2 that of the Weighted QMIX code.
-        **kwargs: as :class:`~.common.ValueFactorisation`.
+        **kwargs: as :class:`~.value_factorisation.ValueFactorisation`.
     """
 
     def __init__(

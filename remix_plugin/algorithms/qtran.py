@@ -10,8 +10,8 @@ from benchmarl.models.common import Model, ModelConfig
 from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
 
-from remix_plugin.algorithms.common import (
-    STATE,
+from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.value_factorisation import (
     ValueFactorisation,
     ValueFactorisationConfig,
 )
@@ -35,7 +35,7 @@ class Qtran(ValueFactorisation):
         feature_dim (int): features of each agent, 1 to 16,384.
         lambda_opt (float): weight of the condition on the greedy joint action, above 0.
         lambda_nopt (float): weight of the condition on all others, above 0.
-        **kwargs: as :class:`~.common.ValueFactorisation`.
+        **kwargs: as :class:`~.value_factorisation.ValueFactorisation`.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Qtran(ValueFactorisation):
         self.lambda_nopt = lambda_nopt
 
     def get_loss(
-        self, group: str, utilities: Model, options: dict[str, Any]
+        self, group: str, policy: TensorDictModule, options: dict[str, Any]
     ) -> QtranLoss:
         """The three terms of QTRAN-base."""
         return QtranLoss(
-            utilities,
+            policy[0],
             self.get_joint_value_network(group),
             self.get_state_value_network(group),
             self.get_feature_network(group),

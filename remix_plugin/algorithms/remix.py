@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarl.algorithms import EnsembleAlgorithmConfig
 from benchmarl.algorithms.common import Algorithm
-from torchrl.data import ReplayBuffer
-from torchrl.envs import Transform
 
+from remix_plugin.algorithms.recent_data import RecentData
 from remix_plugin.algorithms.weighted_projection import (
     WeightedProjection,
     WeightedProjectionConfig,
 )
-from remix_plugin.data.samplers import RecentSampler
 from remix_plugin.validation import check_number
 from remix_plugin.weighting.base import Weighting
 from remix_plugin.weighting.remix import ON_POLICYNESS, RemixWeighting
@@ -23,7 +19,7 @@ from remix_plugin.weighting.warm_up import WarmUpWeighting
 from remix_plugin.weighting.wqmix import OptimisticWeighting
 
 
-class Remix(WeightedProjection):
+class Remix(RecentData, WeightedProjection):
     """ReMIX (arXiv 2302.05593): projection weights that minimise regret.
 
     Args:
@@ -65,7 +61,11 @@ class Remix(WeightedProjection):
         recent_size: int,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            recent_fraction=recent_fraction if ON_POLICYNESS in terms else 0.0,
+            recent_size=recent_size,
+            **kwargs,
+        )
         self.terms = terms
         self.normalization = normalization
         self.mean_multiple = mean_multiple
@@ -76,10 +76,6 @@ class Remix(WeightedProjection):
         self.unrestricted_value = unrestricted_value
         self.policy_support = policy_support
         self.warm_up_frames = warm_up_frames
-        self.recent_fraction = recent_fraction if ON_POLICYNESS in terms else 0.0
-        self.recent_size = recent_size
-        if self.recent_fraction > 0:
-            self._check_recent_data()
 
     def get_weighting(self, group: str) -> Weighting:
         """ReMIX's weights, after those of OW-QMIX if asked to."""
@@ -102,46 +98,6 @@ class Remix(WeightedProjection):
             frames=self.warm_up_frames,
             collected=lambda: self.experiment.total_frames,
         )
-
-    def get_replay_buffer(
-        self, group: str, transforms: list[Transform] | None = None
-    ) -> ReplayBuffer:
-        """BenchMARL's replay buffer, drawing recent data if asked to."""
-        buffer = super().get_replay_buffer(group, transforms)
-        if self.recent_fraction > 0:
-            buffer.set_sampler(RecentSampler(self.recent_fraction, self._recent_rows()))
-        return buffer
-
-    def _recent_rows(self) -> int:
-        """``recent_size`` in rows of the buffer, in whole collected batches."""
-        config = self.experiment_config
-        n_envs = config.n_envs_per_worker(self.on_policy)
-        steps = -(-config.collected_frames_per_batch(self.on_policy) // n_envs)
-        n_batches = -(-self.recent_size // (n_envs * steps))
-        return n_batches * n_envs * (1 if self.has_rnn else steps)
-
-    def _check_recent_data(self) -> None:
-        config = self.experiment_config
-        given = f"recent_fraction={self.recent_fraction}"
-        if config.off_policy_use_prioritized_replay_buffer:
-            raise ValueError(
-                f"{given} with experiment.off_policy_use_prioritized_replay_buffer="
-                "True is not allowed: one sampler draws a batch. Set recent_fraction=0 "
-                "or switch prioritised replay off."
-            )
-        if isinstance(self.experiment.algorithm_config, EnsembleAlgorithmConfig):
-            raise ValueError(
-                f"{given} is not allowed inside an ensemble, which draws batches "
-                "itself: it must be 0."
-            )
-        if self.recent_size >= config.replay_buffer_memory_size(self.on_policy):
-            warnings.warn(
-                f"recent_size={self.recent_size} reaches "
-                "experiment.off_policy_memory_size="
-                f"{config.replay_buffer_memory_size(self.on_policy)}: all data is "
-                "recent, so recent_fraction has no effect.",
-                stacklevel=2,
-            )
 
 
 @dataclass

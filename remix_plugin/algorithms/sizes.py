@@ -49,11 +49,12 @@ def _check_model_number(field: str, option: str, value: Any) -> None:
 
 
 def check_frames(experiment: Experiment) -> None:
-    """Check that what an off-policy run keeps at a time fits into memory.
+    """Check that what a run keeps at a time fits into memory.
 
-    That is a collected batch, a batch to learn from, the replay buffer, and, of
-    environments that are stepped together, all steps of an evaluation. Of the buffer,
-    each entry must be there whole, and the frames that the run fills it with, together.
+    That is a collected batch, a batch to learn from, the replay buffer of an off-policy
+    run, and, of environments that are stepped together, all steps of an evaluation. Of
+    the buffer, each entry must be there whole, and the frames that the run fills it
+    with, together.
 
     Args:
         experiment (Experiment): so far that it has its task.
@@ -64,20 +65,23 @@ def check_frames(experiment: Experiment) -> None:
     config, env = experiment.config, experiment.test_env
     entries = _entry_sizes(_frame(env))
     frame = sum(entries.values())
-    n_envs = config.off_policy_n_envs_per_worker
-    collected = config.off_policy_collected_frames_per_batch
     sampling, train = config.sampling_device, config.train_device
-    _check_fits("off_policy_n_envs_per_worker", n_envs, frame, sampling)
-    _check_fits("off_policy_collected_frames_per_batch", collected, frame, sampling)
-    _check_fits(
-        "off_policy_train_batch_size", config.off_policy_train_batch_size, frame, train
-    )
+    kind, learnt = "off_policy", "off_policy_train_batch_size"
+    if experiment.on_policy:
+        kind, learnt = "on_policy", "on_policy_minibatch_size"
+    for field, place in (
+        (f"{kind}_n_envs_per_worker", sampling),
+        (f"{kind}_collected_frames_per_batch", sampling),
+        (learnt, train),
+    ):
+        _check_fits(field, getattr(config, field), frame, place)
     if config.evaluation and env.batch_size:
         episode = frame * experiment.max_steps
         episodes = config.evaluation_episodes
         _check_fits("evaluation_episodes", episodes, episode, sampling)
-    for group in experiment.group_map:
-        _check_replay(experiment, group)
+    if not experiment.on_policy:
+        for group in experiment.group_map:
+            _check_replay(experiment, group)
 
 
 def _check_replay(experiment: Experiment, group: str) -> None:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarl.models.common import Model, ModelConfig
+from benchmarl.models.common import ModelConfig
 from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
 
@@ -70,11 +70,11 @@ class WeightedProjection(MonotonicFactorisation):
         )
 
     def get_loss(
-        self, group: str, utilities: Model, options: dict[str, Any]
+        self, group: str, policy: TensorDictModule, options: dict[str, Any]
     ) -> WeightedProjectionLoss:
         """The weighted projection of the unrestricted value."""
         return WeightedProjectionLoss(
-            utilities,
+            policy[0],
             self.get_mixer(group),
             self.get_unrestricted_value_network(group),
             self.get_unrestricted_mixer(group),

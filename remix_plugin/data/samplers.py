@@ -40,16 +40,24 @@ class RecentSampler(RandomSampler):
             exactly that of TorchRL's ``RandomSampler``.
         recent_size (int): entries that count as recent, at least 1.
 
+    Keyword Args:
+        marks (bool): whether batches have an entry ``"recent"``, bool, which tells
+            those drawn as the newest, also where the storage holds none but these;
+            none with a ``recent_fraction`` of 0.
+
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range.
     """
 
-    def __init__(self, recent_fraction: float, recent_size: int) -> None:
+    def __init__(
+        self, recent_fraction: float, recent_size: int, *, marks: bool = False
+    ) -> None:
         check_number("recent_fraction", recent_fraction, low=0, high=1)
         check_number("recent_size", recent_size, low=1, integer=True)
         self.recent_fraction = recent_fraction
         self.recent_size = recent_size
+        self.marks = marks
         self._last_written = -1
 
     def add(self, index: int | Tensor) -> None:
@@ -70,7 +78,8 @@ class RecentSampler(RandomSampler):
             NotImplementedError: if the storage has more than one dimension.
         """
         index, info = super().sample(storage, batch_size)
-        if self.recent_fraction > 0 and len(storage) > self.recent_size:
+        is_mixed = len(storage) > self.recent_size
+        if self.recent_fraction > 0 and (is_mixed or self.marks):
             if storage.ndim > 1:
                 raise NotImplementedError(
                     f"RecentSampler cannot draw from a storage of {storage.ndim} "
@@ -93,7 +102,10 @@ class RecentSampler(RandomSampler):
             # Until the ring buffer is full no age reaches below slot 0; from then on
             # its length is its capacity.
             recent = (self._last_written - age) % len(storage)
-            index = torch.where(is_recent, recent, index)
+            if is_mixed:
+                index = torch.where(is_recent, recent, index)
+            if self.marks:
+                info["recent"] = is_recent
         return index, info
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Wang et al., "QPLEX: Duplex Dueling Multi-Agent Q-Learning", arXiv 2008.01062; w
 text leaves a choice, the code is followed: wjh720/QPLEX,
 ``pymarl-master/src/modules/mixers/dmaq_general.py`` and ``dmaq_si_weight.py``.
 
-Shapes: ``*B`` any batch, n agents, A actions, S state size, H heads.
+Shapes: ``*B`` any batch, n agents, A actions, S state size.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ import torch
 from torch import Tensor, nn
 from torchrl.modules import MLP
 
-from remix_plugin.modules.heads import HeadMLP
-from remix_plugin.validation import check_choice, check_number
-
-# Keeps every weight above zero, as in the reference code.
-SMALLEST_WEIGHT = 1e-10
+from remix_plugin.modules.importance import SMALLEST_WEIGHT, ActionImportance
+from remix_plugin.validation import check_number
 
 
 def duplex_dueling(
@@ -55,18 +52,15 @@ class DuplexDuelingMixer(nn.Module):
 
     Transformation of the utilities (``weighted_head`` in the code):
     ``w_i(s) = |W(s)|_i + 1e-10`` with ``W: S > hypernet_dim > ReLU > n``, and
-    ``b_i(s)`` of the same layers. Importance of the advantages, over H heads:
-    ``lambda_i(s, u) = sum_h (|key_h(s)| + 1e-10) sigmoid(agent_{h,i}(s))
-    sigmoid(action_{h,i}(s, u))`` with ``key_h: S -> 1``, ``agent_h: S -> n`` and
-    ``action_h: S + n A -> n``.
+    ``b_i(s)`` of the same layers. The importance ``lambda_i(s, u)`` of the advantages
+    is that of :class:`~.importance.ActionImportance`.
 
     Keyword Args:
         state_dim (int): size of the state, S.
         n_agents (int): agents, n.
         n_actions (int): actions of each agent, A.
-        n_heads (int): heads of the importance, H (``num_kernel`` in the code).
-        importance_layers (int): linear layers of the key, agent and action networks,
-            1 to 3.
+        n_heads (int): heads of the importance (``num_kernel`` in the code).
+        importance_layers (int): linear layers of its networks, 1 to 3.
         hypernet_dim (int): units of every hidden layer.
         device: where the parameters live.
 
@@ -87,9 +81,7 @@ class DuplexDuelingMixer(nn.Module):
         device: torch.device | str | int | None = None,
     ) -> None:
         super().__init__()
-        check_number("n_heads", n_heads, low=1, integer=True)
         check_number("hypernet_dim", hypernet_dim, low=1, integer=True)
-        check_choice("importance_layers", importance_layers, (1, 2, 3))
 
         def hypernet() -> MLP:
             return MLP(
@@ -100,20 +92,17 @@ class DuplexDuelingMixer(nn.Module):
                 device=device,
             )
 
-        def heads(in_features: int, out_features: int) -> HeadMLP:
-            return HeadMLP(
-                in_features=in_features,
-                out_features=out_features,
-                num_cells=[hypernet_dim] * (importance_layers - 1),
-                n_heads=n_heads,
-                device=device,
-            )
-
         self.hyper_weight = hypernet()
         self.hyper_bias = hypernet()
-        self.key = heads(state_dim, 1)
-        self.agent = heads(state_dim, n_agents)
-        self.action = heads(state_dim + n_agents * n_actions, n_agents)
+        self.importance = ActionImportance(
+            state_dim=state_dim,
+            n_agents=n_agents,
+            n_actions=n_actions,
+            n_heads=n_heads,
+            importance_layers=importance_layers,
+            hypernet_dim=hypernet_dim,
+            device=device,
+        )
 
     def forward(
         self,
@@ -137,14 +126,6 @@ class DuplexDuelingMixer(nn.Module):
         """
         weight = (self.hyper_weight(state).abs() + SMALLEST_WEIGHT).unsqueeze(-1)
         bias = self.hyper_bias(state).unsqueeze(-1)
-        importance = self._importance(joint_action, state)
+        importance = self.importance(joint_action, state)
         value = duplex_dueling(chosen_value, max_value, weight, bias, importance)
         return value, importance
-
-    def _importance(self, joint_action: Tensor, state: Tensor) -> Tensor:
-        """``lambda_i > 0``, ``[*B, n, 1]``."""
-        joint = torch.cat([state, joint_action.flatten(-2).to(state.dtype)], dim=-1)
-        key = self.key(state).abs() + SMALLEST_WEIGHT  # [*B, H, 1]
-        agent = self.agent(state).sigmoid()  # [*B, H, n]
-        action = self.action(joint).sigmoid()  # [*B, H, n]
-        return (key * agent * action).sum(-2).unsqueeze(-1)

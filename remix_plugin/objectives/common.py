@@ -14,14 +14,13 @@ from torchrl.objectives import LossModule, ValueEstimators, distance_loss
 from torchrl.objectives.utils import default_value_kwargs
 from torchrl.objectives.value import TD0Estimator, TDLambdaEstimator
 
-from remix_plugin.objectives.functional import greedy_actions
 from remix_plugin.objectives.passes import SequencePasses, TransitionPasses
 from remix_plugin.objectives.sequences import episode_ends, unpack_rows
 from remix_plugin.validation import check_choice
 
 
-class ValueFactorisationLoss(LossModule):
-    """Keys, inputs, masks, targets and priorities of a factorised joint value.
+class TeamLoss(LossModule):
+    """Keys, inputs, masks, targets and priorities of a team with a joint value.
 
     A subclass holds networks by ``convert_to_functional``, names those of the agents in
     :meth:`_agent_networks` and all others in :meth:`_joint_networks`, and implements
@@ -44,8 +43,6 @@ class ValueFactorisationLoss(LossModule):
             ``"next"`` before the mixers, to write what they read besides utilities.
         action_space (str): ``"categorical"`` for indices, or ``"one-hot"``.
         use_action_mask (bool): whether the batch holds a mask of available actions.
-        double_q (bool): whether the online utilities choose the next joint action,
-            rather than their target copy.
         delay_value (bool): whether target networks are copies, to be updated by a
             ``TargetNetUpdater``, rather than the online networks.
         loss_function (str): ``"l2"``, ``"l1"`` or ``"smooth_l1"``.
@@ -66,10 +63,7 @@ class ValueFactorisationLoss(LossModule):
             action (NestedKey): actions taken, ``[*B, n]`` or one-hot ``[*B, n, A]``.
             action_mask (NestedKey): available actions, bool ``[*B, n, A]``, at the
                 root and under ``"next"``; not read without ``use_action_mask``.
-            action_value (NestedKey): utilities ``[*B, n, A]``.
-            local_value (NestedKey): utilities of chosen actions ``[*B, n, 1]``.
-            global_value (NestedKey): ``Q_tot``, ``[*B, 1]``.
-            priority (NestedKey): squared TD error of ``Q_tot``, written,
+            priority (NestedKey): squared TD error of the joint value, written,
                 ``[*B, 1]``, or ``[*B, n, 1]`` where the entry above it has agents.
             priority_weight (NestedKey): importance weights of prioritised replay.
             valid (NestedKey): false for padding, which must be finite and, in rows,
@@ -77,8 +71,9 @@ class ValueFactorisationLoss(LossModule):
                 ``split_trajectories`` writes it.
             is_init (NestedKey): starts of episodes, bool ``[B, T, 1]``; recurrent
                 networks read it, and rows are cut there too where the batch has it.
-            initial_state (NestedKey): hidden state of the utilities at the start of
-                each row, as :func:`~.sequences.pack_rows` leaves it; zero where absent.
+            initial_state (NestedKey): hidden state of the policy's network at the start
+                of each row, as :func:`~.sequences.pack_rows` leaves it; zero where
+                absent.
             reward (NestedKey): team reward ``[*B, 1]``, under ``"next"``.
             done (NestedKey): bool ``[*B, 1]``, under ``"next"``.
             terminated (NestedKey): bool ``[*B, 1]``, under ``"next"``.
@@ -86,9 +81,6 @@ class ValueFactorisationLoss(LossModule):
 
         action: NestedKey = ("agents", "action")
         action_mask: NestedKey = ("agents", "action_mask")
-        action_value: NestedKey = ("agents", "action_value")
-        local_value: NestedKey = ("agents", "chosen_action_value")
-        global_value: NestedKey = "chosen_action_value"
         priority: NestedKey = ("agents", "td_error")
         priority_weight: NestedKey = "priority_weight"
         valid: NestedKey = ("collector", "mask")
@@ -101,6 +93,8 @@ class ValueFactorisationLoss(LossModule):
     tensor_keys: _AcceptedKeys
     default_keys = _AcceptedKeys
     default_value_estimator = ValueEstimators.TD0
+    # Whether targets are made of collected rows, before batches are drawn from them
+    targets_at_collection = False
 
     def __init__(
         self,
@@ -108,7 +102,6 @@ class ValueFactorisationLoss(LossModule):
         state_network: TensorDictModule | None = None,
         action_space: str = "categorical",
         use_action_mask: bool = True,
-        double_q: bool = True,
         delay_value: bool = True,
         loss_function: str = "l2",
         sequential: bool = False,
@@ -119,7 +112,6 @@ class ValueFactorisationLoss(LossModule):
         self.state_network = state_network
         self.action_space = action_space
         self.use_action_mask = use_action_mask
-        self.double_q = double_q
         self.delay_value = delay_value
         self.loss_function = loss_function
         self.sequential = sequential
@@ -163,7 +155,7 @@ class ValueFactorisationLoss(LossModule):
         hyperparams = {**default_value_kwargs(value_type), **hyperparams}
         if value_type is ValueEstimators.TD0:
             estimator = TD0Estimator(value_network=None, **hyperparams)
-        elif self.sequential:
+        elif self.sequential or self.targets_at_collection:
             # The vectorised estimator drops small powers of gamma * lmbda, and fails
             # where all are small.
             estimator = TDLambdaEstimator(
@@ -207,6 +199,7 @@ class ValueFactorisationLoss(LossModule):
         """
         before, after = {}, {}
         rows, steps = tensordict.shape
+        observed = self._inputs(tensordict)
         for name, key in self._agent_networks().items():
             network = getattr(self, name)
             if key is None or not hasattr(network, "hidden_shape"):
@@ -215,7 +208,7 @@ class ValueFactorisationLoss(LossModule):
             start = starts.get(name)
             if start is None:
                 start = torch.zeros(shape, device=tensordict.device)
-            inputs = tensordict.select(*network.in_keys, strict=False)
+            inputs = observed.select(*network.in_keys, strict=False)
             given = start.unsqueeze(1).expand(rows, steps, *shape[1:])
             inputs.set(network.hidden_state_name, given)
             result = self._run(name, inputs)
@@ -246,8 +239,7 @@ class ValueFactorisationLoss(LossModule):
 
     def _computed_keys(self) -> set[NestedKey]:
         """Entries that the loss computes between two networks."""
-        state = [] if self.state_network is None else self.state_network.out_keys
-        return {self.tensor_keys.local_value, *state}
+        return set() if self.state_network is None else set(self.state_network.out_keys)
 
     def _inputs(self, tensordict: TensorDictBase) -> TensorDictBase:
         """A shallow copy with what the networks read and the mixers' state."""
@@ -310,19 +302,35 @@ class ValueFactorisationLoss(LossModule):
         )
 
     @torch.no_grad()
-    def _value_target(self, tensordict: TensorDictBase, next_value: Tensor) -> Tensor:
-        """Regression target of rewards and next values ``[*B, 1]``."""
+    def _value_target(
+        self,
+        tensordict: TensorDictBase,
+        next_value: Tensor,
+        reward: Tensor | None = None,
+    ) -> Tensor:
+        """Regression target of rewards and next values ``[*B, 1]``.
+
+        Or of next values ``[*B, n, 1]`` of each agent, with the team's rewards or
+        rewards ``[*B, n, 1]`` of their own.
+        """
         keys = self.tensor_keys
+        if next_value.ndim > tensordict.ndim + 1:
+            values = next_value.unbind(-2)
+            rewards = [None] * len(values) if reward is None else reward.unbind(-2)
+            pairs = zip(values, rewards, strict=True)
+            each = [self._value_target(tensordict, v, r) for v, r in pairs]
+            return torch.stack(each, dim=-2)
+        read = (keys.reward, keys.done, keys.terminated)
+        outcome = tensordict.select(*(unravel_key(("next", key)) for key in read))
+        if reward is not None:
+            outcome.set(unravel_key(("next", keys.reward)), reward)
         # Estimators multiply by 0, which leaves NaN where a value is not finite.
-        terminated = tensordict.get(unravel_key(("next", keys.terminated)))
+        terminated = outcome.get(unravel_key(("next", keys.terminated)))
         next_value = next_value.masked_fill(terminated, 0.0)
         if self.value_type is ValueEstimators.TDLambda:
-            read = (keys.reward, keys.done, keys.terminated)
-            outcome = tensordict.select(*(unravel_key(("next", key)) for key in read))
             # Targets are cut at padding too.
-            done = unravel_key(("next", keys.done))
-            tensordict = outcome.set(done, self._ends(tensordict))
-        return self.value_estimator.value_estimate(tensordict, next_value=next_value)
+            outcome.set(unravel_key(("next", keys.done)), self._ends(tensordict))
+        return self.value_estimator.value_estimate(outcome, next_value=next_value)
 
     def _run(
         self, name: str, tensordict: TensorDictBase, target: bool = False
@@ -332,18 +340,6 @@ class ValueFactorisationLoss(LossModule):
         prefix = "target_" if target else ""
         with getattr(self, f"{prefix}{name}_params").to_module(network):
             return network(tensordict)
-
-    def _greedy_next(
-        self, tensordict: TensorDictBase, passes: TransitionPasses
-    ) -> Tensor:
-        """Index ``[*B, n]`` of the greedy joint action after each step."""
-        mask = self._action_mask(tensordict, root="next")
-        utilities = passes.after(
-            "local_value_network",
-            self.tensor_keys.action_value,
-            target=not self.double_q,
-        )
-        return greedy_actions(utilities, mask)
 
     def _action_mask(
         self, tensordict: TensorDictBase, root: str | None = None

@@ -11,7 +11,6 @@ from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.objectives.functional import (
     action_index,
     gather_actions,
@@ -20,6 +19,7 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.objectives.value_factorisation import ValueFactorisationLoss
 from remix_plugin.validation import check_number
 
 
@@ -52,7 +52,7 @@ class FactorisedQLoss(ValueFactorisationLoss):
             returned, as ``<name>_mean``.
         td_coef (float): factor of the regression, positive; 0.5 in pymarl2. It matters
             beside a penalty, and where the norm of gradients is clipped.
-        **kwargs: as :class:`~.common.ValueFactorisationLoss`.
+        **kwargs: as :class:`~.value_factorisation.ValueFactorisationLoss`.
 
     Raises:
         ValueError: as the base class, or if ``td_coef`` is out of range.

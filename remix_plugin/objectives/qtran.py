@@ -11,7 +11,6 @@ from tensordict.nn import TensorDictModule
 from torch import Tensor
 
 from remix_plugin.modules.qtran import qtran_residuals
-from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.objectives.functional import (
     action_index,
     gather_actions,
@@ -20,6 +19,7 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.objectives.value_factorisation import ValueFactorisationLoss
 
 
 class QtranLoss(ValueFactorisationLoss):
@@ -58,7 +58,7 @@ class QtranLoss(ValueFactorisationLoss):
     Keyword Args:
         optimum_weight (float): weight of ``L_opt``.
         other_weight (float): weight of ``L_nopt``.
-        **kwargs: as :class:`~.common.ValueFactorisationLoss`.
+        **kwargs: as :class:`~.value_factorisation.ValueFactorisationLoss`.
 
     Raises:
         ValueError: as the base class.

@@ -12,7 +12,6 @@ from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import Tensor
 
 from remix_plugin.modules.mixers import mixer_gradient
-from remix_plugin.objectives.common import ValueFactorisationLoss
 from remix_plugin.objectives.functional import (
     action_index,
     boltzmann_probability,
@@ -21,6 +20,7 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.objectives.value_factorisation import ValueFactorisationLoss
 from remix_plugin.validation import check_number
 from remix_plugin.weighting.base import WEIGHT, Weighting
 
@@ -63,7 +63,7 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
 
     Keyword Args:
         unrestricted_coef (float): factor of the second term, positive.
-        **kwargs: as :class:`~.common.ValueFactorisationLoss`.
+        **kwargs: as :class:`~.value_factorisation.ValueFactorisationLoss`.
 
     Raises:
         ValueError: as the base class, or if ``unrestricted_coef`` is out of range; when

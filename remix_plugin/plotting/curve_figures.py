@@ -25,6 +25,7 @@ from remix_plugin.plotting.runs import (
     PUNISHED,
     SMALLEST_WEIGHTS,
     WITHOUT_TERMS,
+    algorithm_groups,
     blocks_of,
     environment_of,
     is_variant,
@@ -41,7 +42,9 @@ BANDS = "Lines: mean over seeds; bands: its 95% bootstrap interval."
 def draw_returns(
     results: Sequence[RunResult], styles: Mapping[str, Style]
 ) -> list[PaperFigure]:
-    """Figure 1: returns on Predator-Prey, a picture per block, a panel per punishment.
+    """Figure 1: returns on Predator-Prey, a panel per punishment.
+
+    A picture per block and kind of algorithms, see :func:`~.runs.algorithm_groups`.
 
     Args:
         results (sequence of RunResult): of any tasks; variants of ReMIX are left out.
@@ -50,13 +53,16 @@ def draw_returns(
     own = [run for run in results if run.task in PUNISHED and not is_variant(run.label)]
     return [
         _draw(
-            f"figure_1_{block}",
-            f"Returns on Predator-Prey, block {block}",
-            "Figure 1. Mean return of greedy episodes on Predator-Prey.",
-            panels_of([run for run in own if run.block == block]),
+            f"figure_1_{block}{suffix}",
+            f"Returns on Predator-Prey, block {block}{kind}",
+            f"Figure 1. Mean return of greedy episodes on Predator-Prey{kind}.",
+            panels_of(shown),
             styles,
         )
         for block in blocks_of(own)
+        for (suffix, kind), shown in algorithm_groups(
+            [run for run in own if run.block == block]
+        ).items()
     ]
 
 
@@ -64,6 +70,8 @@ def draw_win_rates(
     results: Sequence[RunResult], styles: Mapping[str, Style]
 ) -> list[PaperFigure]:
     """Figure 2: win rates of battles, a panel per map, and block if it has several.
+
+    A picture per kind of algorithms, see :func:`~.runs.algorithm_groups`.
 
     Args:
         results (sequence of RunResult): of any tasks; variants of ReMIX are left out.
@@ -76,9 +84,17 @@ def draw_win_rates(
     ]
     if not own:
         return []
-    title = "Win rates of battles"
-    text = "Figure 2. Share of greedy episodes that were won in battles."
-    return [_draw("figure_2", title, text, panels_of(own), styles)]
+    text = "Figure 2. Share of greedy episodes that were won in battles"
+    return [
+        _draw(
+            f"figure_2{suffix}",
+            f"Win rates of battles{kind}",
+            f"{text}{kind}.",
+            panels_of(shown),
+            styles,
+        )
+        for (suffix, kind), shown in algorithm_groups(own).items()
+    ]
 
 
 def draw_smallest_weights(

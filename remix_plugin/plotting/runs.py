@@ -26,6 +26,16 @@ SMALLEST_WEIGHTS = ("remix_w_min_",)
 WITHOUT_TERMS = ("remix_no_",)
 NORMALIZATIONS = ("remix_mean", "remix_max", "remix_clipped")
 VARIANTS = (*SMALLEST_WEIGHTS, *WITHOUT_TERMS, *NORMALIZATIONS)
+# Algorithms whose agents draw their actions from policies
+POLICY_BASED = (
+    "mappo",
+    "vdac",
+    "vdacsum",
+    "dop",
+    "fop",
+    "coma",
+    "discretemaddpg",
+)
 ANNEALING = "experiment.exploration_anneal_frames="
 
 
@@ -37,6 +47,28 @@ def environment_of(run: RunResult) -> str:
 def is_variant(label: str) -> bool:
     """Whether it is ReMIX with something changed, for figures of their own."""
     return label.startswith(VARIANTS)
+
+
+def algorithm_groups(
+    runs: Sequence[RunResult],
+) -> dict[tuple[str, str], list[RunResult]]:
+    """Runs whose curves share a picture, as all of them would be too many for one.
+
+    Returns:
+        dict: runs of all algorithms that are not policy-based, and of those that are,
+        with ReMIX beside them; each, if it has any, by a part of file names and a part
+        of captions, which are empty where there are only the first.
+    """
+    others = [run for run in runs if run.label not in POLICY_BASED]
+    policies = [run for run in runs if run.label in POLICY_BASED]
+    if not policies:
+        return {("", ""): others}
+    beside = [run for run in others if run.label == "remix"]
+    groups = {
+        ("", ", value-based algorithms"): others,
+        ("_policies", ", policy-based algorithms"): policies + beside,
+    }
+    return {words: own for words, own in groups.items() if own}
 
 
 def metric_of(run: RunResult) -> str:

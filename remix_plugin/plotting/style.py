@@ -55,6 +55,12 @@ STYLES = {
     "vdn": Style(BLACK, "X", ":"),
     "iql": Style(GREEN, "^", ":", filled=False),
     "mappo": Style(PURPLE, "D", "-.", filled=False),
+    "vdac": Style(BLUE, "<", "-", filled=False),
+    "vdacsum": Style(SKY, "X", "--", filled=False),
+    "dop": Style(GREEN, "h", "-.", filled=False),
+    "fop": Style(ORANGE, "*", "--", filled=False),
+    "coma": Style(BLACK, "H", ":"),
+    "discretemaddpg": Style(GREY, "8", ":", filled=False),
     "remix_w_min_0_5": Style(BLUE, "<", "--"),
     "remix_w_min_0_8": Style(BLACK, ">", ":", filled=False),
     "remix_no_bellman_error": Style(BLUE, "v", "--", filled=False),
@@ -70,6 +76,7 @@ STYLES = {
 
 # What curves of other algorithms are drawn with: marks that are free, in turn.
 _MARKS = [(marker, filled) for filled in (True, False) for marker in "os^DvPX<>ph*d8H"]
+_MARKS += [(marker, True) for marker in "+x1234"]
 _TAKEN = {(style.marker, style.filled) for style in STYLES.values()}
 SPARE_MARKS = [mark for mark in _MARKS if mark not in _TAKEN]
 SPARE_COLORS = (BLUE, ORANGE, GREEN, PURPLE, VERMILLION, SKY, BLACK)
@@ -87,6 +94,12 @@ NAMES = {
     "vdn": "VDN (BenchMARL)",
     "iql": "IQL (BenchMARL)",
     "mappo": "MAPPO (BenchMARL)",
+    "vdac": "VDAC-mix",
+    "vdacsum": "VDAC-sum",
+    "dop": "DOP",
+    "fop": "FOP",
+    "coma": "COMA",
+    "discretemaddpg": "MADDPG, discrete",
     "remix_w_min_0_5": "ReMIX, smallest weight 0.5",
     "remix_w_min_0_8": "ReMIX, smallest weight 0.8",
     "remix_no_bellman_error": "ReMIX without Bellman error",

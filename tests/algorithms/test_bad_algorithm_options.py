@@ -11,11 +11,14 @@ from benchmarl.algorithms.common import AlgorithmConfig
 from hydra.errors import ConfigCompositionException
 from refusals import FromHydra, is_empty, write_yaml
 
+from remix_plugin.algorithms.dop import DopConfig
+from remix_plugin.algorithms.fop import FopConfig
 from remix_plugin.algorithms.qatten import QattenConfig
 from remix_plugin.algorithms.qplex import QplexConfig
 from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
+from remix_plugin.algorithms.vdac import VdacConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
 QATTEN_SIZES = ("n_heads", "embed_dim", "query_dim", "head_dim", "constant_dim")
@@ -97,6 +100,41 @@ QTRAN_RANGES = [
     ("lambda_nopt", 0.0, "a number > 0"),
     ("lambda_nopt", float("nan"), "a number > 0"),
 ]
+ACTOR_CRITIC_RANGES = [("epsilon", "half", "one of 'none', 'collection', 'everywhere'")]
+VDAC_RANGES = [
+    *ACTOR_CRITIC_RANGES,
+    ("critic_coef", 0.0, "a number > 0"),
+    ("entropy_coef", -0.1, "a number >= 0"),
+]
+DOP_RANGES = [
+    *ACTOR_CRITIC_RANGES,
+    ("n_steps", 0, "an integer >= 1"),
+    ("tree_lambda", 1.1, "a number >= 0 and <= 1"),
+    ("replay_share", -0.1, "a number >= 0 and <= 1"),
+    ("recent_fraction", 1.5, "a number >= 0 and <= 1"),
+    ("recent_size", 0, "an integer >= 1"),
+    ("actor_data", "old", "one of 'recent', 'replay'"),
+    ("actor_gradient", "exact", "one of 'expected', 'sampled'"),
+    ("actor_update_period", 0, "an integer >= 1"),
+    ("critic_lr", 0.0, "null or a number > 0"),
+    ("mixing_embed_dim", 10**9, "an integer >= 1 and <= 16384"),
+]
+FOP_RANGES = [
+    *ACTOR_CRITIC_RANGES,
+    ("alpha_init", 0.01, "a number >= 0.05"),
+    ("alpha_min", 0.0, "a number > 0"),
+    ("alpha_anneal_frames", 0, "an integer >= 1"),
+    ("entropy_target", "hard", "one of 'soft', 'reference'"),
+    ("n_heads", 0, "an integer >= 1"),
+    ("mixing_embed_dim", 0, "an integer >= 1"),
+]
+COMA_RANGES = [*ACTOR_CRITIC_RANGES, ("entropy_coef", float("nan"), "a number >= 0")]
+MADDPG_RANGES = [
+    *ACTOR_CRITIC_RANGES,
+    ("temperature", 0.0, "a number > 0"),
+    ("others", "all", "one of 'policy', 'replay'"),
+    ("logit_coef", -0.1, "a number >= 0"),
+]
 RANGES = {
     "remix": REMIX_RANGES,
     "owqmix": WQMIX_RANGES,
@@ -105,6 +143,12 @@ RANGES = {
     "qplex": QPLEX_RANGES,
     "qatten": QATTEN_RANGES,
     "qtran": QTRAN_RANGES,
+    "vdac": [*VDAC_RANGES, *MONOTONIC_RANGES],
+    "vdacsum": VDAC_RANGES,
+    "dop": DOP_RANGES,
+    "fop": FOP_RANGES,
+    "coma": COMA_RANGES,
+    "discretemaddpg": MADDPG_RANGES,
 }
 OUT_OF_RANGE = [
     (config, *case)
@@ -148,6 +192,13 @@ WRONG_TYPES = [
     (QtranConfig, "feature_dim", True, *INTEGER),
     (QtranConfig, "lambda_opt", "abc", *NUMBER),
     (QtranConfig, "lambda_nopt", None, "not Optional", "a number"),
+    (VdacConfig, "share_param_critic", "maybe", *FLAG),
+    (VdacConfig, "entropy_coef", "high", *NUMBER),
+    (DopConfig, "n_steps", 1.5, *INTEGER),
+    (DopConfig, "critic_lr", "fast", *NUMBER),
+    (DopConfig, "normalise_k", "maybe", *FLAG),
+    (DopConfig, "use_bias", "maybe", *FLAG),
+    (FopConfig, "alpha_anneal_frames", 1.5, *INTEGER),
 ]
 
 
@@ -211,7 +262,7 @@ def test_option_out_of_range_is_refused_on_the_command_line(
 def test_every_option_has_been_tried(config: type[AlgorithmConfig]) -> None:
     tried = {case[1] for case in OUT_OF_RANGE if case[0] is config}
     tried |= {case[1] for case in WRONG_TYPES if case[0] is config}
-    flags = {"double_q", "delay_value"}
+    flags = {"double_q", "delay_value", "share_param_critic"}
     assert tried | flags | {"terms"} >= set(vars(config.get_from_yaml()))
 
 
@@ -313,8 +364,8 @@ def test_missing_and_unknown_options_are_refused(
     with pytest.raises(TypeError, match="learning_rate"):
         config.get_from_yaml(path)
     options = _options(config)
-    del options["double_q"]
-    with pytest.raises(TypeError, match="double_q"):
+    del options["burn_in"]
+    with pytest.raises(TypeError, match="burn_in"):
         config.get_from_yaml(write_yaml(tmp_path / "fewer.yaml", options))
 
 

@@ -18,6 +18,8 @@ from refusals import FromHydra, is_empty
 from small_tasks import SmallTask
 from tiny_experiments import NETWORKS, changed, name_of, tiny_fused_gru
 
+from remix_plugin.algorithms.discrete_maddpg import DiscreteMaddpgConfig
+from remix_plugin.algorithms.dop import DopConfig
 from remix_plugin.algorithms.qatten import QattenConfig
 from remix_plugin.algorithms.qplex import QplexConfig
 from remix_plugin.algorithms.qtran import QtranConfig
@@ -34,7 +36,11 @@ WITHOUT_CRITIC = [
     (QattenConfig, {}),
     (QtranConfig, {"arch": "coma"}),
 ]
-WITH_CRITIC = [c for c in ALGORITHM_CONFIGS if c.has_centralized_critic()]
+WITH_CRITIC = [
+    config
+    for config in ALGORITHM_CONFIGS
+    if config.has_centralized_critic() and config is not DiscreteMaddpgConfig
+]
 
 
 @pytest.fixture
@@ -84,6 +90,16 @@ def test_recurrent_critic_without_recurrent_model_is_refused(
     message = rf"critic_model={critic} with model=Mlp is not allowed.* recurrent model"
     with pytest.raises(ValueError, match=message):
         build(config.get_from_yaml(), "Mlp", critic)
+    assert is_empty(save_folder)
+
+
+@pytest.mark.parametrize("model", ["Mlp", "Gru"])
+def test_recurrent_critic_of_actions_not_taken_is_refused(
+    model: str, build: Build, save_folder: Path
+) -> None:
+    message = "critic_model=Gru is not allowed .* it must not be recurrent"
+    with pytest.raises(ValueError, match=message):
+        build(DiscreteMaddpgConfig.get_from_yaml(), model, "Gru")
     assert is_empty(save_folder)
 
 
@@ -157,11 +173,14 @@ def test_stored_states_are_refused_on_the_command_line(
     assert is_empty(save_folder)
 
 
-@pytest.mark.parametrize("config", ALGORITHM_CONFIGS)
+@pytest.mark.parametrize(
+    "config", [config for config in ALGORITHM_CONFIGS if not config.on_policy()]
+)
 def test_longer_returns_inside_an_ensemble_need_a_recurrent_model(
     config: type[AlgorithmConfig], build: Build, save_folder: Path
 ) -> None:
-    recent = {"recent_fraction": 0.0} if config is RemixConfig else {}
+    has_recent = config in (RemixConfig, DopConfig)
+    recent = {"recent_fraction": 0.0} if has_recent else {}
     ensemble = EnsembleAlgorithmConfig(
         {
             "adversary": OwqmixConfig.get_from_yaml(),

@@ -15,11 +15,14 @@ from tiny_experiments import (
     Build,
     changed,
     experiment_builder,
+    fitting,
     name_of,
     predator_prey,
+    total_loss,
 )
 from torch import Tensor
 
+from remix_plugin.algorithms.coma import ComaConfig
 from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.algorithms.wqmix import OwqmixConfig
@@ -27,12 +30,6 @@ from remix_plugin.models.fused_gru import FusedGru
 from remix_plugin.objectives.sequences import unpack_rows
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
-# Fields of the loss's keys: where it reads the states of its recurrent networks.
-STATE_KEYS = {
-    "local_value_network": "initial_state",
-    "unrestricted_value_network": "unrestricted_initial_state",
-    "feature_network": "feature_initial_state",
-}
 # Rows of 4 steps and episodes of 3: with 4 environments and 4 iterations there are ends
 # within rows, and the last rows begin an episode. Predator-Prey ends at 6 steps.
 TASKS: dict[str, Callable[[], TaskClass]] = {
@@ -45,8 +42,7 @@ build = pytest.fixture(experiment_builder)
 def stored(experiment: Experiment, rows: TensorDictBase, network: str) -> Tensor | None:
     """Hidden states ``[rows, n, L, H]`` in replay, if there are any."""
     loss = experiment.losses["agents"]
-    key = getattr(loss.tensor_keys, STATE_KEYS[network], None)
-    packed = None if key is None else rows.get(key, None)
+    packed = rows.get(loss._agent_networks()[network], None)
     if packed is None:
         return None
     return unpack_rows(packed, getattr(loss, network).hidden_shape)
@@ -71,8 +67,8 @@ class Driver(Callback):
     @torch.no_grad()
     def on_batch_collected(self, batch: TensorDictBase) -> None:
         loss = self.experiment.losses["agents"]
-        for name in STATE_KEYS:
-            network = getattr(loss, name, None)
+        for name in loss._agent_networks():
+            network = getattr(loss, name)
             if not isinstance(network, FusedGru):
                 continue
             zero = torch.zeros(len(batch), *network.hidden_shape)
@@ -82,7 +78,11 @@ class Driver(Callback):
                 state = state * ~begins.view(-1, 1, 1, 1)
                 if t == 0:
                     self.starts.setdefault(name, []).append(state)
-                step = batch[:, t].select(*network.observation_keys)
+                taken = batch[:, t].copy()
+                taken["agents", "joint_action"] = taken["agents", "action"]
+                # What critics read is computed of observations.
+                inputs = loss.state_network(taken)
+                step = inputs.select(*network.observation_keys)
                 step["is_init"] = begins
                 step[network.hidden_state_name] = state
                 with getattr(loss, f"{name}_params").to_module(network):
@@ -100,22 +100,26 @@ def test_rows_hold_the_states_of_all_recurrent_networks(
     experiment = build(
         TASKS[task](),
         changed(config, burn_in="stored"),
-        model="fused_gru",
+        model=fitting(config, "fused_gru"),
         callbacks=(driver,),
-        max_n_frames=64,
+        max_n_frames=48 if config.on_policy() else 64,
         lr=0.01,
         evaluation=True,
     )
     experiment.run()
     rows = replayed(experiment)
-    assert rows.batch_size == (16, 4)
+    # On policy only the last ones are kept.
+    n_rows = 4 if config.on_policy() else 16
+    assert rows.batch_size == (n_rows, 4)
     begins = rows["is_init"][:, 0].view(-1, 1, 1, 1)
-    assert not begins[4:].all()
+    assert not begins[-12:].all()
     names = set(experiment.losses["agents"]._agent_networks())
     assert set(driver.starts) == names
     for name in names:
-        found, expected = stored(experiment, rows, name), torch.cat(driver.starts[name])
-        assert (found[:4] == 0).all()
+        found = stored(experiment, rows, name)
+        expected = torch.cat(driver.starts[name])[-n_rows:]
+        if not config.on_policy():
+            assert (found[:4] == 0).all()
         # What a row that begins an episode holds is not read.
         torch.testing.assert_close(found * ~begins, expected)
         assert (expected[~begins.flatten()].flatten(1).norm(dim=-1) > 1e-3).all()
@@ -166,7 +170,12 @@ def test_states_take_little_memory(build: Build) -> None:
 @pytest.mark.parametrize(
     ("config", "options", "model", "expected"),
     [
-        (OwqmixConfig, {}, "fused_gru", set(list(STATE_KEYS)[:2])),
+        (
+            OwqmixConfig,
+            {},
+            "fused_gru",
+            {"local_value_network", "unrestricted_value_network"},
+        ),
         (OwqmixConfig, {}, "fused_gru_mlp", {"local_value_network"}),
         (QtranConfig, {}, "fused_gru_mlp", {"local_value_network"}),
         (QtranConfig, {"arch": "coma"}, "fused_gru", {"local_value_network"}),
@@ -184,9 +193,8 @@ def test_networks_without_a_hidden_state_get_none(
     experiment = build(SmallTask(), algorithm, model=model)
     experiment.run()
     rows = replayed(experiment)
-    assert {n for n in STATE_KEYS if stored(experiment, rows, n) is not None} == (
-        expected
-    )
+    names = experiment.losses["agents"]._agent_networks()
+    assert {n for n in names if stored(experiment, rows, n) is not None} == expected
     written = [key for key in rows.keys(True, True) if "initial_state" in str(key)]
     assert len(written) == len(expected)
 
@@ -202,17 +210,21 @@ def test_rows_that_start_from_zero_hold_no_state(model: str, build: Build) -> No
 @pytest.mark.parametrize("config", ALGORITHM_CONFIGS, ids=name_of)
 def test_the_loss_reads_the_states(config: type[AlgorithmConfig], build: Build) -> None:
     experiment = build(
-        SmallTask(), changed(config, burn_in="stored"), model="fused_gru"
+        SmallTask(),
+        changed(config, burn_in="stored"),
+        model=fitting(config, "fused_gru"),
     )
     experiment.run()
     loss = experiment.losses["agents"]
-    rows = replayed(experiment)[4:]
+    rows = replayed(experiment)[-8:]
     assert not rows["is_init"][:, 0].any()
-    value = float(loss(rows.clone())["loss"])
+    if config is ComaConfig:
+        loss.learn_for(3)
+    value = total_loss(loss, rows.clone())
     for key in filter(None, loss._agent_networks().values()):
         forgetful = rows.clone()
         forgetful[key] = torch.zeros_like(rows[key])
-        assert float(loss(forgetful)["loss"]) != pytest.approx(value, rel=1e-6)
+        assert total_loss(loss, forgetful) != pytest.approx(value, rel=1e-6)
 
 
 def test_each_group_has_states_of_its_own(build: Build) -> None:

@@ -20,6 +20,8 @@ from tiny_experiments import (
     changed,
     epsilons,
     experiment_builder,
+    fitting,
+    frames_in_replay,
     name_of,
     predator_prey,
 )
@@ -90,7 +92,7 @@ def test_run_is_saved_evaluated_and_resumed(
     experiment = build(
         task,
         config.get_from_yaml(),
-        model=model,
+        model=fitting(config, model),
         max_n_frames=32,
         checkpoint_at_end=True,
         evaluation_static=True,
@@ -111,9 +113,8 @@ def test_run_is_saved_evaluated_and_resumed(
     again.run()
     assert (again.total_frames, again.n_iters_performed) == (64, 4)
     for group, loss in again.losses.items():
-        assert len(again.replay_buffers[group]) == 64 // (
-            1 if model == "mlp" else STEPS
-        )
+        steps = STEPS if again.algorithm.has_rnn else 1
+        assert len(again.replay_buffers[group]) == frames_in_replay(again) // steps
         new = by_network(parameters(loss, target=False))
         old = by_network(parameters(experiment.losses[group], target=False))
         for network, values in old.items():

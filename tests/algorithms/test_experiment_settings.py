@@ -12,20 +12,30 @@ from benchmarl.experiment import Experiment
 from small_tasks import SmallTask, parameters
 from tiny_experiments import (
     NETWORKS,
+    STEPS,
     Build,
     by_network,
     changed,
     check_run,
     experiment_builder,
+    fitting,
+    frames_in_replay,
     name_of,
     predator_prey,
+    total_loss,
 )
 
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
-# Networks that run agent by agent.
-PER_AGENT = {"local_value_network", "unrestricted_value_network", "feature_network"}
+# Networks that share parameters as policies do, and what they write if not utilities
+POLICIES = {
+    "local_value_network": "action_value",
+    "unrestricted_value_network": "unrestricted_action_value",
+    "feature_network": "feature",
+    "actor_network": "logits",
+}
+OFF_POLICY = [config for config in ALGORITHM_CONFIGS if not config.on_policy()]
 MODELS = ("mlp", "gru", "fused_gru")
 # Every algorithm with one model, and every model with two algorithms or three.
 WITH_MODELS = [
@@ -41,9 +51,7 @@ def all_agents_agree(experiment: Experiment, group: str, network: str) -> bool:
     seen = data[group, "observation"]
     data[group, "observation"] = seen[..., :1, :].expand_as(seen).clone()
     loss = experiment.losses[group]
-    keys = {"feature_network": "feature"}
-    keys["unrestricted_value_network"] = "unrestricted_action_value"
-    key = getattr(loss.tensor_keys, keys.get(network, "action_value"))
+    key = getattr(loss.tensor_keys, POLICIES[network])
     with torch.no_grad():
         output = loss._run(network, data)[key]
     return torch.allclose(output, output[..., :1, :].expand_as(output), atol=1e-5)
@@ -58,12 +66,14 @@ def test_agents_need_not_share_parameters(
     experiment = build(
         VmasTask.SIMPLE_TAG.get_from_yaml(),
         config.get_from_yaml(),
-        model=model,
+        model=fitting(config, model),
         share_policy_params=share,
     )
     check_run(experiment, {"adversary", "agent"})
     networks, _ = NETWORKS[name_of(config)]
-    for network in PER_AGENT & networks:
+    is_actor_critic = "actor_network" in networks
+    tested = {"actor_network"} if is_actor_critic else set(POLICIES) & networks
+    for network in tested:
         assert all_agents_agree(experiment, "adversary", network) == share
         assert all_agents_agree(experiment, "agent", network)
 
@@ -72,6 +82,7 @@ def test_agents_need_not_share_parameters(
 def test_one_hot_actions_work(
     config: type[AlgorithmConfig], model: str, build: Build
 ) -> None:
+    model = fitting(config, model)
     experiment = build(SmallTask(one_hot=True), config.get_from_yaml(), model=model)
     check_run(experiment, {"agents"})
     action = experiment.replay_buffers["agents"].storage[:]["agents", "action"]
@@ -90,11 +101,11 @@ def test_unavailable_actions_are_never_taken(
     check_run(experiment, {"agents"})
     action = experiment.replay_buffers["agents"].storage[:]["agents", "action"]
     action = action.long().argmax(-1) if one_hot else action
-    assert set(action[:, 0].tolist()) == {0, 1}
-    assert set(action[:, 1].tolist()) == {0, 1, 2}
+    assert set(action[..., 0].flatten().tolist()) == {0, 1}
+    assert set(action[..., 1].flatten().tolist()) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("config", ALGORITHM_CONFIGS)
+@pytest.mark.parametrize("config", OFF_POLICY)
 def test_unavailable_actions_do_not_count_in_targets(
     config: type[AlgorithmConfig], build: Build
 ) -> None:
@@ -102,17 +113,21 @@ def test_unavailable_actions_do_not_count_in_targets(
     experiment.run()
     data = experiment.replay_buffers["agents"].sample()
     loss = experiment.losses["agents"]
-    error = "loss_td" if "loss_td" in loss.out_keys else "loss_unrestricted"
+    errors = {"loss_td", "loss_unrestricted", "loss_critic", "loss_qvalue"}
+    (error,) = errors & set(loss.out_keys)
     unmasked = data.clone()
-    unmasked["next", "agents", "action_mask"] = torch.ones(16, 2, 3, dtype=torch.bool)
+    mask = ("next", "agents", "action_mask")
+    unmasked[mask] = torch.ones_like(data[mask])
     # The bias of the three outputs: action 2 is best wherever it is allowed.
-    (bias,) = (
-        value
-        for name, value in loss.named_parameters()
-        if name.startswith("local_value_network_params") and value.shape == (3,)
-    )
+    policy = "actor" if "loss_actor" in loss.out_keys else "local_value"
+    networks = [
+        getattr(loss, f"{prefix}{policy}_network_params") for prefix in ("", "target_")
+    ]
     with torch.no_grad():
-        bias[2] += 10.0
+        for network in networks:
+            for value in network.flatten_keys().values():
+                if value.shape == (3,):
+                    value.data[2] += 10.0
         masked, other = (float(loss(batch)[error]) for batch in (data, unmasked))
     assert masked != pytest.approx(other, rel=1e-5)
 
@@ -130,8 +145,8 @@ def test_mixers_see_all_observations_where_there_is_no_state(
     state = algorithm.get_state_network("agents")(data)["mixer_state"]
     expected = torch.cat(
         [
-            data["agents", "position"].flatten(1),
-            data["agents", "sensors", "range"].flatten(1),
+            data["agents", "position"].flatten(-2),
+            data["agents", "sensors", "range"].flatten(-2),
         ],
         dim=-1,
     )
@@ -146,12 +161,13 @@ def test_environments_without_a_batch_work(
     experiment = build(
         SmallTask(batched=False),
         config.get_from_yaml(),
-        model=model,
+        model=fitting(config, model),
         evaluation=True,
         create_json=True,
     )
     check_run(experiment, {"agents"})
-    rows = 48 if model == "mlp" else 12
+    steps = STEPS if experiment.algorithm.has_rnn else 1
+    rows = frames_in_replay(experiment) // steps
     assert len(experiment.replay_buffers["agents"]) == rows
 
 
@@ -174,14 +190,15 @@ def test_random_frames_at_the_start_work(build: Build) -> None:
 def test_options_of_the_loss_work(
     options: dict[str, Any], config: type[AlgorithmConfig], build: Build
 ) -> None:
-    experiment = build(predator_prey(), changed(config, **options))
+    own = {k: v for k, v in options.items() if k in vars(config.get_from_yaml())}
+    experiment = build(predator_prey(), changed(config, **own))
     loss = experiment.losses["agents"]
     _, copied = NETWORKS[name_of(config)]
     if "delay_value" in options:
         assert experiment.target_updaters == {"agents": None}
         names = dict(loss.named_parameters())
         assert not any(name.startswith("target_") for name in names)
-    else:
+    elif "double_q" in own:
         # The copy chooses the next action, so it must be there.
         copied = copied | {"local_value_network"}
         assert set(by_network(parameters(loss, target=True))) == copied
@@ -197,7 +214,6 @@ def test_loss_functions_differ(config: type[AlgorithmConfig], build: Build) -> N
     for loss_function in ("l2", "l1", "smooth_l1"):
         other = build(predator_prey(), changed(config, loss_function=loss_function))
         other.losses["agents"].load_state_dict(experiment.losses["agents"].state_dict())
-        with torch.no_grad():
-            values.append(float(other.losses["agents"](data.clone())["loss"]))
+        values.append(total_loss(other.losses["agents"], data.clone()))
         other.close()
     assert len(set(values)) == 3

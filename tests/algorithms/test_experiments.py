@@ -26,6 +26,8 @@ from tiny_experiments import (
     check_run,
     epsilons,
     experiment_builder,
+    fitting,
+    frames_in_replay,
     name_of,
     predator_prey,
     results,
@@ -60,6 +62,7 @@ build = pytest.fixture(experiment_builder)
 def test_experiment_trains(
     config: type[AlgorithmConfig], task: str, model: str, build: Build
 ) -> None:
+    model = fitting(config, model)
     experiment = build(TASKS[task](), config.get_from_yaml(), model=model)
     groups = set(experiment.group_map)
     assert len(groups) == (2 if task == "simple_tag" else 1)
@@ -69,7 +72,8 @@ def test_experiment_trains(
     }
     check_run(experiment, groups)
     for group in groups:
-        rows = 48 if model == "mlp" else 48 // STEPS
+        steps = STEPS if experiment.algorithm.has_rnn else 1
+        rows = frames_in_replay(experiment) // steps
         assert len(experiment.replay_buffers[group]) == rows
         loss = experiment.losses[group]
         for is_target, old in zip((False, True), before[group], strict=True):
@@ -82,7 +86,8 @@ def test_experiment_trains(
                     not torch.equal(value, new[network][name])
                     for name, value in values.items()
                 )
-    assert epsilons(experiment) == pytest.approx([0.05] * len(groups))
+    explores = getattr(experiment.algorithm, "epsilon", "everywhere") != "none"
+    assert epsilons(experiment) == pytest.approx([0.05] * len(groups) * explores)
     assert experiment.total_frames == 48
 
 
@@ -124,7 +129,7 @@ def test_same_seed_gives_the_same_results(
         experiment = build(
             predator_prey(),
             config.get_from_yaml(),
-            model=model,
+            model=fitting(config, model),
             seed=seed,
             evaluation=True,
             create_json=True,

@@ -15,9 +15,13 @@ from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models import GruConfig, MlpConfig
 from benchmarl.models.common import ModelConfig
 from small_tasks import Recorder
+from tensordict import TensorDictBase
+from torchrl.modules import EGreedyModule
 
+from remix_plugin.algorithms.discrete_maddpg import DiscreteMaddpgConfig
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.models.fused_gru import FusedGruConfig
+from remix_plugin.objectives.common import TeamLoss
 
 PROJECTION = {
     "loss",
@@ -28,6 +32,14 @@ PROJECTION = {
     "mixer_gradient_mean",
 }
 FACTORISED = {"loss", "loss_td", "chosen_value_mean", "target_value_mean"}
+ACTOR_CRITIC = {
+    "entropy",
+    "chosen_value_mean",
+    "target_value_mean",
+    "advantage_mean",
+    "advantage_std",
+}
+SEPARATE = ACTOR_CRITIC | {"loss_actor", "loss_critic"}
 # What the loss of each algorithm reports.
 LOGGED = {
     "remix": PROJECTION,
@@ -37,6 +49,17 @@ LOGGED = {
     "qplex": FACTORISED | {"advantage_importance_mean"},
     "qatten": FACTORISED | {"attention_entropy_mean"},
     "qtran": FACTORISED | {"loss_opt", "loss_nopt"},
+    "vdac": SEPARATE | {"loss"},
+    "vdacsum": SEPARATE | {"loss"},
+    "dop": SEPARATE,
+    "fop": ACTOR_CRITIC | {"loss_actor", "loss_qvalue", "alpha"},
+    "coma": SEPARATE,
+    "discretemaddpg": SEPARATE,
+}
+# What each algorithm's optimisers learn.
+OPTIMISED = {
+    name: {"loss"} if "loss" in logged else {key for key in logged if "loss" in key}
+    for name, logged in LOGGED.items()
 }
 # What the parts count in the loss, QTRAN's with its default weights.
 PARTS = {
@@ -49,6 +72,14 @@ PARTS = {
 }
 MONOTONIC = {"local_value_network", "mixer_network"}
 FOUR = MONOTONIC | {"unrestricted_value_network", "unrestricted_mixer_network"}
+ACTORS = {"actor_network"}
+TWINS = {
+    f"{twin}_{network}_network"
+    for twin in ("first", "second")
+    for network in ("critic", "mixer")
+}
+LINEAR = {"critic_network", "mixer_network"}
+LOCAL = ACTORS | {"local_value_network"}
 QTRAN_TARGETS = {"joint_value_network", "feature_network"}
 # The networks of each loss, and those of them that have a copy for targets.
 NETWORKS = {
@@ -62,6 +93,13 @@ NETWORKS = {
         QTRAN_TARGETS | {"local_value_network", "state_value_network"},
         QTRAN_TARGETS,
     ),
+    "vdac": (LOCAL | {"mixer_network"}, set()),
+    # The sum of local values has no parameters.
+    "vdacsum": (LOCAL, set()),
+    "dop": (ACTORS | LINEAR, LINEAR),
+    "fop": (ACTORS | TWINS, TWINS),
+    "coma": (ACTORS | {"critic_network"}, {"critic_network"}),
+    "discretemaddpg": (ACTORS | {"critic_network"},) * 2,
 }
 STEPS = 4  # of each of the 4 environments in an iteration
 
@@ -152,8 +190,27 @@ def results(experiment: Experiment) -> dict[str, Any]:
 
 
 def epsilons(experiment: Experiment) -> list[float]:
-    """Exploration of each group."""
-    return [float(policy[-1].eps) for policy in experiment.group_policies.values()]
+    """Share of random actions of each group that has such."""
+    last = [policy[-1] for policy in experiment.group_policies.values()]
+    return [float(one.eps) for one in last if isinstance(one, EGreedyModule)]
+
+
+def frames_in_replay(experiment: Experiment) -> int:
+    """Frames that are learned from at the end: all, or the last 16 on policy."""
+    return 16 if experiment.on_policy else experiment.total_frames
+
+
+def fitting(config: type[AlgorithmConfig], model: str) -> str:
+    """The model, with a critic without memory where no other is allowed."""
+    no_memory = config is DiscreteMaddpgConfig and model.endswith("gru")
+    return f"{model}_mlp" if no_memory else model
+
+
+def total_loss(loss: TeamLoss, batch: TensorDictBase) -> float:
+    """All that optimisers minimise, of the same draws each time."""
+    torch.manual_seed(0)
+    values = loss(batch)
+    return sum(float(v) for name, v in values.items() if v.requires_grad)
 
 
 def name_of(config: type[AlgorithmConfig]) -> str:
@@ -181,20 +238,41 @@ def check_run(
     algorithm = experiment.algorithm
     for group, iterations in losses.items():
         own = getattr(algorithm, "algorithms_map", {}).get(group, algorithm)
-        expected = LOGGED[type(own).__name__.lower()] | more
+        name = type(own).__name__.lower()
+        norms = {f"grad_norm_{loss}" for loss in OPTIMISED[name]}
         n_agents = len(experiment.group_map[group])
         assert len(iterations) == 3
         for updates in iterations:
-            assert updates.batch_size == (2,)
-            assert set(updates.keys()) == expected | {"grad_norm_loss"}
+            assert updates.batch_size == ((1,) if own.on_policy else (2,))
+            assert set(updates.keys()) == LOGGED[name] | more | norms
             check_values(dict(updates.items()), n_agents)
 
 
 def check_values(updates: dict[str, torch.Tensor], n_agents: int) -> None:
     """What holds of any metrics, each ``[n_updates]``."""
     assert all(torch.isfinite(value).all() for value in updates.values())
+    norms = [value for name, value in updates.items() if name.startswith("grad_norm")]
+    assert all((norm > 0).all() for norm in norms)
+    if "entropy" in updates:
+        check_actor_critic(updates)
+    else:
+        check_factorisation(updates, n_agents)
+
+
+def check_actor_critic(updates: dict[str, torch.Tensor]) -> None:
+    """What holds of the metrics of stochastic actors, each ``[n_updates]``."""
+    assert (updates["entropy"] > 0).all()
+    assert (updates["entropy"] < math.log(10)).all()
+    assert (updates["advantage_std"] >= 0).all()
+    values = [
+        updates[name] for name in ("loss_critic", "loss_qvalue") if name in updates
+    ]
+    assert all((value > 0).all() for value in values)
+
+
+def check_factorisation(updates: dict[str, torch.Tensor], n_agents: int) -> None:
+    """What holds of the metrics of value factorisation, each ``[n_updates]``."""
     assert (updates["loss"] > 0).all()
-    assert (updates["grad_norm_loss"] > 0).all()
     parts = {name: updates[name] for name in PARTS if name in updates}
     assert all((part >= 0).all() for part in parts.values())
     total = torch.stack([PARTS[name] * part for name, part in parts.items()]).sum(0)

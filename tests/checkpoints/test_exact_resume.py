@@ -32,11 +32,16 @@ from small_tasks import SmallTask, parameters
 from tiny_experiments import changed, experiment_builder, predator_prey
 
 from remix_plugin import whole_files
+from remix_plugin.algorithms.coma import ComaConfig
+from remix_plugin.algorithms.discrete_maddpg import DiscreteMaddpgConfig
+from remix_plugin.algorithms.dop import DopConfig
+from remix_plugin.algorithms.fop import FopConfig
 from remix_plugin.algorithms.qatten import QattenConfig
 from remix_plugin.algorithms.qplex import QplexConfig
 from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
+from remix_plugin.algorithms.vdac import VdacConfig
 from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import EvaluationData
@@ -125,6 +130,48 @@ CASES = {
         {"td_lambda": 0.3},
         {"model": "gru", "checkpoint_interval": 48},
         ("trained", 4),
+    ),
+    "vdac-gru": (
+        predator_prey,
+        VdacConfig,
+        {"epsilon": "everywhere"},
+        {"model": "gru"},
+        ("collected", 3),
+    ),
+    # Between two updates of the actors.
+    "dop-fused_gru": (
+        predator_prey,
+        DopConfig,
+        {
+            "burn_in": "stored",
+            "recent_size": 16,
+            "critic_lr": 0.01,
+            "actor_update_period": 5,
+        },
+        {"model": "fused_gru"},
+        ("trained", 4),
+    ),
+    "fop": (
+        predator_prey,
+        FopConfig,
+        {"alpha_anneal_frames": 80},
+        {**PRIORITISED},
+        ("updated", 5),
+    ),
+    # The critic's second pass, in which actors rest.
+    "coma-fused_gru": (
+        predator_prey,
+        ComaConfig,
+        {"burn_in": "stored"},
+        {"model": "fused_gru", "on_policy_n_minibatch_iters": 2, **HARD},
+        ("updated", 4),
+    ),
+    "discretemaddpg": (
+        predator_prey,
+        DiscreteMaddpgConfig,
+        {"td_lambda": 0.3},
+        {"share_policy_params": False},
+        ("trained", 2),
     ),
     "tunedqmix-matrix": (
         matrix_game,

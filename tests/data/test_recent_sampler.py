@@ -407,3 +407,95 @@ def test_sampler_that_saw_no_writing_is_refused() -> None:
     buffer.set_sampler(RecentSampler(0.5, 3))
     with pytest.raises(RuntimeError, match="before the first extend"):
         buffer.sample()
+
+
+def marked(fraction: float, recent_size: int, capacity: int = 20, **more: Any) -> Any:
+    sampler = RecentSampler(fraction, recent_size, marks=True)
+    return Stamped(sampler, capacity, **more)
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_marks_tell_the_part_that_was_drawn_as_the_newest(history: str) -> None:
+    capacity, sizes, recent_size = HISTORIES[history]
+    stamped = marked(0.25, recent_size, capacity).extend(*sizes)
+    others = []
+    for _ in range(20):
+        batch = stamped.buffer.sample(40)
+        assert batch["recent"].dtype == torch.bool
+        assert batch["recent"].shape == (40,)
+        assert batch["recent"].sum() == 10
+        newest = batch["stamp"] >= stamped.written - recent_size
+        assert newest[batch["recent"]].all()
+        others += batch["stamp"][~batch["recent"]].tolist()
+    # The others are of all entries, the newest included.
+    assert set(others) == set(range(stamped.oldest, stamped.written))
+
+
+def test_marks_of_sequences_are_those_of_their_rows() -> None:
+    stamped = marked(0.5, 4, 11, steps=5).extend(4, 4, 4, 4)
+    batch = stamped.buffer.sample(6)
+    assert batch["recent"].shape == (6, 5)
+    assert (batch["recent"] == batch["recent"][:, :1]).all()
+    assert batch["recent"][:, 0].sum() == 3
+    assert (batch["stamp"][batch["recent"]] >= 12).all()
+
+
+@pytest.mark.parametrize(("fraction", "batch_size"), [(0.3, 5), (0.25, 1)])
+def test_marks_hold_on_average(fraction: float, batch_size: int) -> None:
+    stamped = marked(fraction, 4).extend(20)
+    sampler, storage = stamped.buffer.sampler, stamped.buffer.storage
+    counts = torch.tensor(
+        [
+            int(sampler.sample(storage, batch_size)[1]["recent"].sum())
+            for _ in range(2_000)
+        ]
+    ).double()
+    share = fraction * batch_size
+    assert set(counts.tolist()) == {math.floor(share), math.ceil(share)}
+    # The standard error of a mean of 2,000 zeros and ones is below 0.012.
+    assert abs(counts.mean() - share) < 0.05
+
+
+@pytest.mark.parametrize("sizes", [[10, 10], [10, 10, 7], [55]])
+def test_marks_do_not_change_what_is_drawn(sizes: list[int]) -> None:
+    plain = Stamped(RecentSampler(0.5, 5), 20).extend(*sizes)
+    stamped = marked(0.5, 5).extend(*sizes)
+    for _ in range(5):
+        assert torch.equal(plain.sample(9), stamped.sample(9))
+    assert "recent" not in plain.buffer.sample(9).keys()
+
+
+@pytest.mark.parametrize("sizes", [[1], [2, 3]])
+def test_recent_data_alone_is_marked_too(sizes: list[int]) -> None:
+    """All entries are the newest: the marked part is as large as later on."""
+    stamped, uniform = pair(RecentSampler(0.5, 5, marks=True), 20)
+    stamped.extend(*sizes)
+    batch = stamped.buffer.sample(400)
+    assert batch["recent"].sum() == 200
+    assert torch.equal(batch["stamp"], uniform.extend(*sizes).sample(400))
+    for part in (batch["recent"], ~batch["recent"]):
+        assert set(batch["stamp"][part].tolist()) == set(range(stamped.written))
+
+
+def test_without_recent_data_none_is_marked() -> None:
+    plain, stamped = pair(RecentSampler(0.0, 5, marks=True), 20)
+    plain.extend(20, 7)
+    stamped.extend(20, 7)
+    batch = plain.buffer.sample(9)
+    assert torch.equal(batch["stamp"], stamped.sample(9))
+    assert not batch.get("recent", torch.zeros(9, dtype=torch.bool)).any()
+
+
+def test_a_state_dict_leaves_it_to_the_sampler_whether_it_marks() -> None:
+    stamped = marked(0.5, 4).extend(20, 7)
+    stamped.buffer.sampler.load_state_dict(RecentSampler(0.25, 3).state_dict())
+    stamped.extend(3)
+    assert stamped.buffer.sample(40)["recent"].sum() == 10
+
+
+def test_marks_of_a_few_entries_need_to_have_seen_them_written() -> None:
+    buffer = TensorDictReplayBuffer(storage=LazyTensorStorage(10), batch_size=4)
+    buffer.extend(TensorDict({"x": torch.arange(2)}, [2]))
+    buffer.set_sampler(RecentSampler(0.5, 3, marks=True))
+    with pytest.raises(RuntimeError, match="before the first extend"):
+        buffer.sample()

@@ -12,7 +12,33 @@ import torch
 from commands import TINY, TINY_MLP, succeed
 
 # ReMIX runs in ``test_run.py``.
-ALGORITHMS = ["owqmix", "cwqmix", "tunedqmix", "qplex", "qatten", "qtran"]
+ALGORITHMS = [
+    "owqmix",
+    "cwqmix",
+    "tunedqmix",
+    "qplex",
+    "qatten",
+    "qtran",
+    "vdac",
+    "vdacsum",
+    "dop",
+    "fop",
+    "coma",
+    "discretemaddpg",
+]
+ON_POLICY = [
+    "experiment.on_policy_collected_frames_per_batch=16",
+    "experiment.on_policy_n_envs_per_worker=4",
+    "experiment.on_policy_minibatch_size=16",
+    "experiment.on_policy_n_minibatch_iters=1",
+]
+# Losses that are not one
+CRITICS = {
+    "dop": "loss_critic",
+    "fop": "loss_qvalue",
+    "coma": "loss_critic",
+    "discretemaddpg": "loss_critic",
+}
 
 
 def result(folder: Path) -> dict[str, dict]:
@@ -40,6 +66,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"algorithm={','.join(ALGORITHMS)}",
         "task=predator_prey/punish_2",
         *TINY_MLP,
+        *ON_POLICY,
         "experiment.exclude_buffer_from_checkpoint=False",
         "hydra.sweep.dir=out",
     )
@@ -51,7 +78,8 @@ def test_multirun_trains_each_algorithm(jobs: Path, job: int, algorithm: str) ->
     (run,) = result(jobs / str(job)).items()
     assert run[0] == algorithm
     assert [run[1][f"step_{i}"]["step_count"] for i in (1, 2)] == [16, 32]
-    assert len(scalars(jobs / str(job), "train_agents_loss")) == 2
+    loss = CRITICS.get(algorithm, "loss")
+    assert len(scalars(jobs / str(job), f"train_agents_{loss}")) == 2
     assert list((jobs / str(job)).rglob("checkpoints/checkpoint_32.pt"))
 
 

@@ -102,9 +102,9 @@ def slow_mixer(
         advantage = weight[i] * chosen[i] + bias[i] - value
         importance.append(0.0)
         for head in range(HEADS):
-            key = abs(slow_head(mixer.key, head, state)[0]) + 1e-10
-            agent = sigmoid(slow_head(mixer.agent, head, state)[i])
-            action = sigmoid(slow_head(mixer.action, head, joint)[i])
+            key = abs(slow_head(mixer.importance.key, head, state)[0]) + 1e-10
+            agent = sigmoid(slow_head(mixer.importance.agent, head, state)[i])
+            action = sigmoid(slow_head(mixer.importance.action, head, joint)[i])
             importance[i] += key * agent * action
         total += value + importance[i] * advantage
     return total, importance
@@ -223,7 +223,7 @@ def test_the_transformation_learns_from_the_sum_of_utilities_alone() -> None:
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_weights_and_importance_stay_above_zero(layers: int) -> None:
     mixer = build(layers=layers)
-    for part in (mixer.hyper_weight, mixer.key):
+    for part in (mixer.hyper_weight, mixer.importance.key):
         for parameter in part.parameters():
             nn.init.zeros_(parameter)
     chosen, best, one_hot, state = draw(6)
@@ -241,7 +241,7 @@ def test_weights_and_importance_are_positive_where_networks_are_negative() -> No
     inputs[0].requires_grad_()
     value, importance = mixer(*inputs, state)
     assert (mixer.hyper_weight(state) < 0).any()
-    assert (mixer.key(state) < 0).any()
+    assert (mixer.importance.key(state) < 0).any()
     assert (importance > 0).all()
     assert (torch.autograd.grad(value.sum(), inputs[0])[0] > 0).all()
 
@@ -266,15 +266,17 @@ def test_layers(layers: int) -> None:
     sizes = {
         "hyper_weight": (1, [STATE, HIDDEN, 3]),
         "hyper_bias": (1, [STATE, HIDDEN, 3]),
-        "key": (HEADS, [STATE, *hidden, 1]),
-        "agent": (HEADS, [STATE, *hidden, 3]),
-        "action": (HEADS, [STATE + 3 * ACTIONS, *hidden, 3]),
+        "importance.key": (HEADS, [STATE, *hidden, 1]),
+        "importance.agent": (HEADS, [STATE, *hidden, 3]),
+        "importance.action": (HEADS, [STATE + 3 * ACTIONS, *hidden, 3]),
     }
-    assert [name for name, _ in mixer.named_children()] == list(sizes)
     for name, (copies, widths) in sizes.items():
         count = sum(below * above + above for below, above in pairwise(widths))
         parameters = mixer.get_submodule(name).parameters()
         assert sum(p.numel() for p in parameters) == copies * count, name
+    named = {name for name, _ in mixer.named_parameters()}
+    own = {n for n in named if any(n.startswith(f"{part}.") for part in sizes)}
+    assert own == named
 
 
 @pytest.mark.parametrize("batch", [(), (6,), (2, 3), (0,), (2, 3, 4)])

@@ -118,9 +118,11 @@ def duplex(
     vectors = torch.zeros(len(action), N_ACTIONS, dtype=torch.float64)
     for a, index in enumerate(action):
         vectors[a, index] = 1.0
-    keys = heads(parameters, "key", state)
-    agents = heads(parameters, "agent", state)
-    actions = heads(parameters, "action", torch.cat([state, vectors.flatten()]))
+    keys = heads(parameters, "importance.key", state)
+    agents = heads(parameters, "importance.agent", state)
+    actions = heads(
+        parameters, "importance.action", torch.cat([state, vectors.flatten()])
+    )
     weight = deep(parameters, "hyper_weight", state).abs() + 1e-10
     bias = deep(parameters, "hyper_bias", state)
     total, importances = 0.0, []

@@ -76,6 +76,21 @@ def test_curves_look_as_their_algorithms_do_in_every_figure() -> None:
     assert seen == {"remix", "owqmix", "vdn", "unknown", "remix_w_min_0_5"}
 
 
+def test_policy_based_algorithms_have_a_picture_of_their_own() -> None:
+    runs = [a_run(label) for label in ("remix", "vdn", "coma", "mappo", "unknown")]
+    values, policies = draw_figures(runs, ["figure_1"])
+    assert (values.name, policies.name) == (
+        "figure_1_anneal_50k",
+        "figure_1_anneal_50k_policies",
+    )
+    assert "on Predator-Prey, value-based algorithms." in values.caption
+    assert "on Predator-Prey, policy-based algorithms." in policies.caption
+    assert set(lines(values.figure.axes[0])) == {"remix", "vdn", "unknown"}
+    assert set(lines(policies.figure.axes[0])) == {"remix", "mappo", "coma"}
+    alone = only(draw_figures([a_run("coma")], ["figure_1"]))
+    assert set(lines(alone.figure.axes[0])) == {"coma"}
+
+
 def test_one_legend_outside_of_the_panels_names_all_curves() -> None:
     drawn = only(draw_figures([*hunts()[:-5], a_run("vdn")], ["figure_1"]))
     (legend,) = drawn.figure.legends
@@ -269,8 +284,8 @@ def test_variants_are_drawn_beside_what_they_are_compared_with(
     assert len(set(legend)) == len(variants) + len(beside)
     assert legend[0].startswith("ReMIX")
     assert ": mean return of greedy episodes." in drawn.caption
-    (first,) = draw_figures(runs, ["figure_1"])
-    assert not set(lines(panels(first.figure)["punishment -2"])) & set(variants)
+    for other in draw_figures(runs, ["figure_1"]):
+        assert not set(lines(panels(other.figure)["punishment -2"])) & set(variants)
 
 
 def test_variants_on_battles_are_drawn_by_their_win_rates() -> None:

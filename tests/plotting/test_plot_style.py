@@ -11,9 +11,11 @@ from matplotlib.colors import to_rgb
 
 from remix_plugin.configs import config_path
 from remix_plugin.plotting.paper_figure import line_options
+from remix_plugin.plotting.runs import POLICY_BASED
 from remix_plugin.plotting.style import NAMES, STYLES, name_of, styles_of
 
 COMPARED = "remix owqmix cwqmix qplex qatten qtran tunedqmix qmix vdn".split()
+POLICIES = ["remix", *POLICY_BASED]
 TERMS = [label for label in STYLES if label.startswith("remix_no_")]
 WEIGHTS = [label for label in STYLES if label.startswith("remix_w_min_")]
 
@@ -31,7 +33,7 @@ def luminance(color: str) -> float:
 
 def test_known_labels_have_markers_of_their_own_and_names() -> None:
     marks = {(style.marker, style.filled) for style in STYLES.values()}
-    assert len(marks) == len(STYLES) == 22
+    assert len(marks) == len(STYLES) == 28
     assert list(NAMES) == list(STYLES)
     assert len(set(NAMES.values())) == len(NAMES)
     assert name_of("tunedqmix") == "tuned QMIX"
@@ -89,7 +91,7 @@ def lab(color: str, seen: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("who", COLOUR_BLIND)
 @pytest.mark.parametrize(
-    "labels", [COMPARED, ["remix", *TERMS], ["remix", *WEIGHTS]], ids=len
+    "labels", [COMPARED, POLICIES, ["remix", *TERMS], ["remix", *WEIGHTS]], ids=len
 )
 def test_lines_within_a_figure_differ_in_colour_or_line(
     labels: list[str], who: str
@@ -116,7 +118,7 @@ def test_styles_do_not_depend_on_what_else_is_there() -> None:
 def test_unknown_labels_get_styles_that_nobody_has() -> None:
     labels = [f"label_{number:03}" for number in range(120)]
     styles = styles_of([*STYLES, *labels])
-    assert len(set(styles.values())) == len(styles) == 142
+    assert len(set(styles.values())) == len(styles) == 148
     assert list(styles) == [*STYLES, *labels]
     assert styles_of(labels[::-1])[labels[7]] == styles[labels[7]]
     free = {(styles[label].marker, styles[label].filled) for label in labels}
