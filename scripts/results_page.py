@@ -23,7 +23,11 @@ from remix_plugin.results.archive import read_archive  # noqa: E402
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "RESULTS.md"
-ARCHIVE = DOCS / "results" / "predator_prey.json.gz"
+# The page has a place for the tables of each, named as the archive.
+ARCHIVES = {
+    path.name.removesuffix(".json.gz"): path
+    for path in sorted((DOCS / "results").glob("*.json.gz"))
+}
 
 
 def main() -> None:
@@ -34,8 +38,12 @@ def main() -> None:
     )
     args = parser.parse_args()
     with refusals(parser):
-        results = read_archive(ARCHIVE)
-        texts = {"tables": all_tables(results), "where": where_table(results).markdown}
+        kept = {name: read_archive(path) for name, path in ARCHIVES.items()}
+        runs = [run for results in kept.values() for run in results]
+        # A run that two archives have is counted once.
+        results = list({run.name: run for run in runs}.values())
+        texts = {name: all_tables(own) for name, own in kept.items()}
+        texts["where"] = where_table(results).markdown
         before = read_text(PAGE)
         try:
             page = fill(before, texts)

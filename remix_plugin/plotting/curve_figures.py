@@ -148,7 +148,8 @@ def draw_normalizations(
     """
     own = _variants(results, NORMALIZATIONS, ("remix", "owqmix", "cwqmix"))
     title = "ReMIX with other normalisations of its weight"
-    return _draw_variants("normalizations", "", title, own, styles, NAMES)
+    names = NAMES | {"remix": "ReMIX, clipped"}
+    return _draw_variants("normalizations", "", title, own, styles, names)
 
 
 def _variants(

@@ -41,7 +41,7 @@ KINDS = {
     "figure_4": Kind(draw_smallest_weights, "runs of remix_w_min_*"),
     "figure_5": Kind(draw_terms, "runs of remix_no_*"),
     "normalizations": Kind(
-        draw_normalizations, "runs of remix_mean*, remix_max* or remix_clipped*"
+        draw_normalizations, "runs of remix_mean*, remix_max* or remix_clipped_warm_up*"
     ),
     "final": Kind(draw_final_scores, "runs on Predator-Prey or battles"),
     "profile": Kind(draw_profiles, "runs of two or more algorithms on the same tasks"),

@@ -24,7 +24,7 @@ HARDEST = f"{PREDATOR_PREY}/punish_2"
 # Of ReMIX, by what their labels begin with
 SMALLEST_WEIGHTS = ("remix_w_min_",)
 WITHOUT_TERMS = ("remix_no_",)
-NORMALIZATIONS = ("remix_mean", "remix_max", "remix_clipped")
+NORMALIZATIONS = ("remix_mean", "remix_max", "remix_clipped_warm_up")
 VARIANTS = (*SMALLEST_WEIGHTS, *WITHOUT_TERMS, *NORMALIZATIONS)
 # Algorithms whose agents draw their actions from policies
 POLICY_BASED = (
@@ -151,7 +151,8 @@ def check_comparable(runs: Sequence[RunResult]) -> None:
     Raises:
         ValueError: if a run is of another block or task, is there twice, has no
             evaluation, was evaluated at other frames than the others, as one with
-            another budget is, or had other overrides than another seed of its label.
+            another budget is, but for the first evaluation of another label, or had
+            other overrides than another seed of its label.
     """
     seen: set[str] = set()
     seeds: dict[str, RunResult] = {}
@@ -167,13 +168,16 @@ def check_comparable(runs: Sequence[RunResult]) -> None:
                 f"{first.name} and {run.name} are not of the same block and task: "
                 "give runs of one."
             )
-        if run.frames != first.frames:
+        other = seeds.setdefault(run.label, run)
+        # The first evaluation follows the first iteration, which collects less with
+        # on-policy algorithms. Seeds of one label are averaged point by point.
+        if run.frames != other.frames or run.frames[1:] != first.frames[1:]:
+            beside = other if run.frames != other.frames else first
             raise ValueError(
-                f"{first.name} and {run.name} were evaluated at different frames, "
-                f"{_words(first.frames)} and {_words(run.frames)}: runs of one block "
+                f"{beside.name} and {run.name} were evaluated at different frames, "
+                f"{_words(beside.frames)} and {_words(run.frames)}: runs of one block "
                 "and task must have the same budget and evaluation interval."
             )
-        other = seeds.setdefault(run.label, run)
         if settings_of(run) != settings_of(other):
             raise ValueError(
                 f"{other.name} and {run.name} had different overrides, "

@@ -70,7 +70,6 @@ STYLES = {
     "remix_mean": Style(GREEN, ">", "--"),
     "remix_mean_positive": Style(PURPLE, "d", "-."),
     "remix_max": Style(ORANGE, "h", ":"),
-    "remix_clipped": Style(BLACK, "P", "-", filled=False),
     "remix_clipped_warm_up": Style(GREY, "p", "--", filled=False),
 }
 
@@ -109,7 +108,6 @@ NAMES = {
     "remix_mean": "ReMIX, mean",
     "remix_mean_positive": "ReMIX, mean_positive",
     "remix_max": "ReMIX, max",
-    "remix_clipped": "ReMIX, clipped",
     "remix_clipped_warm_up": "ReMIX, clipped, warm-up",
 }
 

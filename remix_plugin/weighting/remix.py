@@ -70,7 +70,7 @@ class RemixWeighting(Weighting):
         self,
         *,
         terms: Sequence[str] = TERMS,
-        normalization: str = "mean",
+        normalization: str = "clipped",
         mean_multiple: float = 2.0,
         w_min: float = 0.1,
         w_max: float = 1.0,

@@ -64,6 +64,15 @@ def test_runs_of_other_budgets_are_refused() -> None:
     assert len(panels_of([a_run(), other])) == 2
 
 
+def test_algorithms_may_differ_in_their_first_evaluation_only() -> None:
+    early = a_run(label="vdac", frames=(20, 200, 300))
+    check_comparable([a_run(), early])
+    with pytest.raises(ValueError, match=r"remix/seed_0 and .*vdac/seed_0 .*differ"):
+        check_comparable([a_run(), a_run(label="vdac", frames=(100, 220, 300))])
+    with pytest.raises(ValueError, match=r"vdac/seed_0 and .*vdac/seed_1 .*differ"):
+        check_comparable([a_run(), early, a_run(label="vdac", seed=1)])
+
+
 def test_runs_that_are_there_twice_or_not_evaluated_are_refused() -> None:
     with pytest.raises(ValueError, match=r"two runs anneal_50k/.*/remix/seed_0: give"):
         check_comparable([a_run(), a_run(scores=(1, 2, 3))])

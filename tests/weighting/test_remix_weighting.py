@@ -111,7 +111,7 @@ def test_defaults_are_those_of_the_formulae() -> None:
     inputs = random_inputs(7)
     options = {
         "terms": TERMS,
-        "normalization": "mean",
+        "normalization": "clipped",
         "w_min": 0.1,
         "w_max": 1.0,
         "exponent_clip": 5.0,
