@@ -77,12 +77,19 @@ paper: $(STAMP)
 	  experiment.max_n_frames=$(FRAMES) hydra.run.dir="$(RUN)"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at $(subst _,,$(FRAMES))
 
-# The SMAX table of the README: all value-based algorithms on four maps, one seed
+# The SMAX table of the README: value-based algorithms on four maps with one seed, those
+# with policies on one with two
 smax: $(STAMP)
 	$(BIN)/python -m benchmarl.run -m \
 	  algorithm=remix,owqmix,cwqmix,tunedqmix,qplex,qatten,qtran,qmix,vdn,iql \
 	  task=smax/3m,smax/3s_vs_5z,smax/6h_vs_8z,smax/5m_vs_6m experiment=smax \
 	  $(MODEL) seed=0 experiment.max_n_frames=200_000 hydra.sweep.dir="$(RUN)"
+	$(BIN)/python -m benchmarl.run -m algorithm=dop,fop,discretemaddpg task=smax/3m \
+	  experiment=smax $(MODEL) seed=0,1 experiment.max_n_frames=200_000 \
+	  hydra.sweep.dir="$(RUN)/policies"
+	$(BIN)/python -m benchmarl.run -m algorithm=vdac,vdacsum,coma task=smax/3m \
+	  experiment=smax_on_policy $(MODEL) seed=0,1 experiment.max_n_frames=200_000 \
+	  hydra.sweep.dir="$(RUN)/on_policy"
 	$(BIN)/python scripts/learning_curves.py "$(RUN)" --win-above 15 \
 	  --at 48000 96000 144000 200000
 
