@@ -195,7 +195,7 @@ def test_remix_weights_by_hand() -> None:
     assert 0 < raw[1] / mean < 0.1
     assert weight.tolist() == pytest.approx([raw[0] / mean, 0.1, 0.1], rel=1e-5)
 
-    weighting = RemixWeighting(terms=["bellman_error"], w_max=9.0)
+    weighting = RemixWeighting(terms=["bellman_error"], normalization="mean", w_max=9.0)
     assert weights_of(weighting, td).tolist() == pytest.approx([2.0, 1.0, 0.1])
 
 

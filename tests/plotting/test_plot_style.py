@@ -33,7 +33,7 @@ def luminance(color: str) -> float:
 
 def test_known_labels_have_markers_of_their_own_and_names() -> None:
     marks = {(style.marker, style.filled) for style in STYLES.values()}
-    assert len(marks) == len(STYLES) == 28
+    assert len(marks) == len(STYLES) == 27
     assert list(NAMES) == list(STYLES)
     assert len(set(NAMES.values())) == len(NAMES)
     assert name_of("tunedqmix") == "tuned QMIX"
@@ -118,7 +118,7 @@ def test_styles_do_not_depend_on_what_else_is_there() -> None:
 def test_unknown_labels_get_styles_that_nobody_has() -> None:
     labels = [f"label_{number:03}" for number in range(120)]
     styles = styles_of([*STYLES, *labels])
-    assert len(set(styles.values())) == len(styles) == 148
+    assert len(set(styles.values())) == len(styles) == 147
     assert list(styles) == [*STYLES, *labels]
     assert styles_of(labels[::-1])[labels[7]] == styles[labels[7]]
     free = {(styles[label].marker, styles[label].filled) for label in labels}

@@ -25,7 +25,7 @@ def test_it_follows_the_count() -> None:
     counts = iter([19, 20])
     weighting = WarmUpWeighting(
         OptimisticWeighting(0.25),
-        RemixWeighting(w_max=4.0),
+        RemixWeighting(normalization="mean", w_max=4.0),
         frames=20,
         collected=lambda: next(counts),
     )
