@@ -110,7 +110,7 @@ def _model(
         agent_group="agents",
         input_has_agent_dim=True,
         n_agents=agents,
-        centralised=False,
+        centralized=False,
         share_params=True,
         device=device,
         action_spec=Composite(),

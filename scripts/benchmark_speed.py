@@ -1,7 +1,7 @@
 """Measures the speed of Predator-Prey and of one ReMIX update, in one process.
 
 Prints two markdown tables: environment steps per second of Predator-Prey under a
-random policy at several batch sizes, and the time of one optimisation step (sampling,
+random policy at several batch sizes, and the time of one optimization step (sampling,
 loss, backward, clipping, Adam, target update) of each algorithm on Predator-Prey at the
 same batch and model, as a ratio to BenchMARL's QMIX. Algorithms take turns, so that
 whatever else the machine does falls on all alike; medians and quartiles are over turns,
@@ -82,7 +82,7 @@ def _time_env(num_envs: int, device: str) -> list[float]:
 
 
 def _update(name: str, device: str, folder: str) -> Callable[[], object]:
-    """One optimisation step of an experiment whose replay buffer is filled."""
+    """One optimization step of an experiment whose replay buffer is filled."""
     config = get_experiment_config("predator_prey")
     config.sampling_device = config.train_device = config.buffer_device = device
     config.off_policy_memory_size = 40_000

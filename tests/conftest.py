@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 import remix_plugin  # noqa: F401  registers algorithms and tasks
 
-# Most of the time of SMAX's tests is JAX's compiler's: let it optimise little, as in
+# Most of the time of SMAX's tests is JAX's compiler's: let it optimize little, as in
 # JAX's own tests, and keep its results for other processes and later runs. JAX reads
 # this when it is imported, in subprocesses too.
 JAX_OPTIONS = {

@@ -131,7 +131,7 @@ def test_plugin_is_discovered_once() -> None:
 
 
 @pytest.mark.parametrize("parent", ["checkout", "with space, 100%25 and #1"])
-def test_conf_of_a_checkout_is_recognised(parent: str, tmp_path: Path) -> None:
+def test_conf_of_a_checkout_is_recognized(parent: str, tmp_path: Path) -> None:
     package = tmp_path / parent / "benchmarl"
     conf = package / "conf"
     conf.mkdir(parents=True)
@@ -144,7 +144,7 @@ def test_conf_of_a_checkout_is_recognised(parent: str, tmp_path: Path) -> None:
     assert cfg.algorithm.w_min == 0.1
 
 
-def test_conf_of_the_installed_package_is_recognised() -> None:
+def test_conf_of_the_installed_package_is_recognized() -> None:
     with initialize_config_dir(str(BENCHMARL / "conf"), version_base=None):
         cfg = compose("config", ["algorithm=owqmix", "task=predator_prey/punish_0"])
     assert cfg.task.punishment == 0.0

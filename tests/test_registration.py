@@ -161,7 +161,7 @@ def test_configs_have_no_defaults_in_python(config: Any) -> None:
 
 @pytest.mark.parametrize("name", YAMLS)
 def test_every_key_is_commented(name: str) -> None:
-    # Neighbouring keys may share the comment above the first of them.
+    # Neighboring keys may share the comment above the first of them.
     above = ""
     lines = (CONFIGS / name).with_suffix(".yaml").read_text().splitlines()
     uncommented = []

@@ -20,7 +20,7 @@ from torchrl.modules import (
 )
 from torchrl.objectives import LossModule
 
-from remix_plugin.algorithms.common import STATE, TeamAlgorithm, TeamAlgorithmConfig
+from remix_plugin.algorithms.base import STATE, TeamAlgorithm, TeamAlgorithmConfig
 from remix_plugin.modules.critic_inputs import CriticInput
 from remix_plugin.modules.mixers import AgentFeatures
 from remix_plugin.validation import check_choice, check_flag
@@ -32,7 +32,7 @@ EPSILON = ("none", "collection", "everywhere")
 
 
 class ActorCritic(TeamAlgorithm):
-    """Decentralised stochastic actors with a critic of the team.
+    """Decentralized stochastic actors with a critic of the team.
 
     Actors come from ``model``, critics from ``critic_model``. Actors sample from a
     softmax over available actions, and take the most probable one in evaluation.
@@ -43,7 +43,7 @@ class ActorCritic(TeamAlgorithm):
         epsilon (str): whether uniform actions, their share falling as
             ``experiment.exploration_eps_*`` say, are mixed into the policy: ``"none"``,
             ``"collection"``, or ``"everywhere"``, in losses too.
-        **kwargs: as :class:`~.common.TeamAlgorithm`.
+        **kwargs: as :class:`~.base.TeamAlgorithm`.
     """
 
     stale = ("logits", "log_prob")
@@ -167,12 +167,12 @@ class ActorCritic(TeamAlgorithm):
         )
 
     def actor_parameters(self, loss: LossModule) -> list[Parameter]:
-        """What an optimiser of the actors' loss learns."""
+        """What an optimizer of the actors' loss learns."""
         actors = loss.actor_network_params.flatten_keys().values()
         return [*actors, loss.pause] if loss.pauses else list(actors)
 
     def critic_parameters(self, loss: LossModule) -> list[Parameter]:
-        """What an optimiser of the critics' loss learns: all the rest."""
+        """What an optimizer of the critics' loss learns: all the rest."""
         actors = {id(one) for one in self.actor_parameters(loss)}
         learnt = [one for one in loss.parameters() if one.requires_grad]
         return [one for one in learnt if id(one) not in actors]

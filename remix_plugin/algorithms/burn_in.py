@@ -8,7 +8,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 
 from remix_plugin.callbacks.attaching import RunCallback
-from remix_plugin.objectives.common import TeamLoss
+from remix_plugin.objectives.base import TeamLoss
 from remix_plugin.objectives.sequences import pack_rows
 
 STATE_KEY = "stored_states"

@@ -16,7 +16,7 @@ from remix_plugin.algorithms.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
 )
-from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.base import STATE
 from remix_plugin.algorithms.recent_data import RecentData
 from remix_plugin.modules.linear_mixer import LinearMixer
 from remix_plugin.objectives.dop import ACTOR_DATA, ACTOR_GRADIENTS, DopLoss
@@ -45,7 +45,7 @@ class Dop(RecentData, ActorCritic):
         critic_lr (float, optional): learning rate of critics and mixer; that of the
             experiment if None.
         mixing_embed_dim (int): embedding size of the mixer, 1 to 16,384.
-        normalise_k (bool): whether the agents' weights sum to 1.
+        normalize_k (bool): whether the agents' weights sum to 1.
         use_bias (bool): whether the state adds to the team's value.
         **kwargs: as :class:`~.actor_critic.ActorCritic`.
 
@@ -66,7 +66,7 @@ class Dop(RecentData, ActorCritic):
         actor_update_period: int,
         critic_lr: float | None,
         mixing_embed_dim: int,
-        normalise_k: bool,
+        normalize_k: bool,
         use_bias: bool,
         **kwargs: Any,
     ) -> None:
@@ -80,7 +80,7 @@ class Dop(RecentData, ActorCritic):
         self.actor_update_period = actor_update_period
         self.critic_lr = critic_lr
         self.mixing_embed_dim = mixing_embed_dim
-        self.normalise_k = normalise_k
+        self.normalize_k = normalize_k
         self.use_bias = use_bias
 
     @property
@@ -122,7 +122,7 @@ class Dop(RecentData, ActorCritic):
             state_dim=self.state_size(group),
             n_agents=len(self.group_map[group]),
             embed_dim=self.mixing_embed_dim,
-            normalise=self.normalise_k,
+            normalize=self.normalize_k,
             use_bias=self.use_bias,
             device=self.device,
         )
@@ -162,7 +162,7 @@ class DopConfig(ActorCriticConfig):
     actor_update_period: int
     critic_lr: float | None
     mixing_embed_dim: int
-    normalise_k: bool
+    normalize_k: bool
     use_bias: bool
 
     def __post_init__(self) -> None:
@@ -181,7 +181,7 @@ class DopConfig(ActorCriticConfig):
         )
         check_number("critic_lr", self.critic_lr, above=0, nullable=True)
         check_size("mixing_embed_dim", self.mixing_embed_dim)
-        check_flag("normalise_k", self.normalise_k)
+        check_flag("normalize_k", self.normalize_k)
         check_flag("use_bias", self.use_bias)
 
     @staticmethod

@@ -16,14 +16,14 @@ from remix_plugin.algorithms.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
 )
-from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.base import STATE
 from remix_plugin.modules.fop import FopMixer
 from remix_plugin.objectives.fop import ENTROPY_TARGETS, FopLoss
 from remix_plugin.validation import check_choice, check_flag, check_number, check_size
 
 
 class Fop(ActorCritic):
-    """FOP (ICML 2021): policies of maximum entropy from a factorised soft value.
+    """FOP (ICML 2021): policies of maximum entropy from a factorized soft value.
 
     Critics, from ``critic_model``, read each agent's observation and its index.
 

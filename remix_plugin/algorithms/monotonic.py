@@ -8,23 +8,23 @@ from typing import Any
 from tensordict.nn import TensorDictModule
 from torchrl.modules import QMixer
 
-from remix_plugin.algorithms.common import STATE
-from remix_plugin.algorithms.value_factorisation import (
-    ValueFactorisation,
-    ValueFactorisationConfig,
+from remix_plugin.algorithms.base import STATE
+from remix_plugin.algorithms.value_factorization import (
+    ValueFactorization,
+    ValueFactorizationConfig,
 )
 from remix_plugin.modules.mixers import DeepQMixer
 from remix_plugin.validation import check_choice, check_size
 
 
-class MonotonicFactorisation(ValueFactorisation):
+class MonotonicFactorization(ValueFactorization):
     """A joint value that rises with each agent's utility, as in QMIX.
 
     Args:
         mixing_embed_dim (int): embedding size of the monotonic mixer, 1 to 16,384.
         hypernet_layers (int): layers of its hypernetworks: 1 is TorchRL's ``QMixer``,
             2 that of the Weighted QMIX code.
-        **kwargs: as :class:`~.value_factorisation.ValueFactorisation`.
+        **kwargs: as :class:`~.value_factorization.ValueFactorization`.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class MonotonicFactorisation(ValueFactorisation):
 
 
 @dataclass
-class MonotonicFactorisationConfig(ValueFactorisationConfig):
-    """Options of the monotonic mixer, see :class:`MonotonicFactorisation`.
+class MonotonicFactorizationConfig(ValueFactorizationConfig):
+    """Options of the monotonic mixer, see :class:`MonotonicFactorization`.
 
     Raises:
         TypeError: if a value has the wrong type.

@@ -10,8 +10,8 @@ from benchmarl.algorithms.common import Algorithm
 from tensordict.nn import TensorDictModule, TensorDictSequential
 from torch import Tensor
 
-from remix_plugin.algorithms.common import STATE
-from remix_plugin.algorithms.factorised_q import FactorisedQ, FactorisedQConfig
+from remix_plugin.algorithms.base import STATE
+from remix_plugin.algorithms.factorized_q import FactorizedQ, FactorizedQConfig
 from remix_plugin.modules.mixers import AgentFeatures
 from remix_plugin.modules.qatten import (
     QattenMixer,
@@ -24,7 +24,7 @@ FEATURES = "agent_features"
 ENTROPY = "attention_entropy"
 
 
-class Qatten(FactorisedQ):
+class Qatten(FactorizedQ):
     """Qatten (arXiv 2002.03939): utilities weighted by attention to the agents.
 
     The reference code takes an agent's features from its slice of the state; BenchMARL
@@ -39,7 +39,7 @@ class Qatten(FactorisedQ):
         weighted_heads (bool): whether the state weighs the heads, or all count 1.
         attend_reg_coef (float): coefficient of the attention's squared logits in the
             loss, at least 0.
-        **kwargs: as :class:`~.factorised_q.FactorisedQ`.
+        **kwargs: as :class:`~.factorized_q.FactorizedQ`.
     """
 
     metrics = (ENTROPY,)
@@ -111,7 +111,7 @@ def _penalty(coefficient: float, logits: Tensor) -> Tensor:
 
 
 @dataclass
-class QattenConfig(FactorisedQConfig):
+class QattenConfig(FactorizedQConfig):
     """Options of :class:`Qatten`; the defaults live in ``algorithm/qatten.yaml``.
 
     Raises:

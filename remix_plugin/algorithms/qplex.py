@@ -9,22 +9,22 @@ from benchmarl.algorithms.common import Algorithm
 from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
 
-from remix_plugin.algorithms.common import STATE
-from remix_plugin.algorithms.factorised_q import FactorisedQ, FactorisedQConfig
+from remix_plugin.algorithms.base import STATE
+from remix_plugin.algorithms.factorized_q import FactorizedQ, FactorizedQConfig
 from remix_plugin.modules.duplex_dueling import DuplexDuelingMixer
 from remix_plugin.validation import check_choice, check_size
 
 IMPORTANCE = "advantage_importance"
 
 
-class Qplex(FactorisedQ):
+class Qplex(FactorizedQ):
     """QPLEX (arXiv 2008.01062): advantages weighted by the joint action.
 
     Args:
         n_heads (int): heads of the importance of advantages, 1 to 16,384.
         importance_layers (int): linear layers of its networks, 1 to 3.
         hypernet_dim (int): units of every hidden layer of the mixer, 1 to 16,384.
-        **kwargs: as :class:`~.factorised_q.FactorisedQ`.
+        **kwargs: as :class:`~.factorized_q.FactorizedQ`.
     """
 
     metrics = (IMPORTANCE,)
@@ -69,7 +69,7 @@ class Qplex(FactorisedQ):
 
 
 @dataclass
-class QplexConfig(FactorisedQConfig):
+class QplexConfig(FactorizedQConfig):
     """Options of :class:`Qplex`; the defaults live in ``algorithm/qplex.yaml``.
 
     Raises:

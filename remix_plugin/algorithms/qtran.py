@@ -10,10 +10,10 @@ from benchmarl.models.common import Model, ModelConfig
 from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
 
-from remix_plugin.algorithms.common import STATE
-from remix_plugin.algorithms.value_factorisation import (
-    ValueFactorisation,
-    ValueFactorisationConfig,
+from remix_plugin.algorithms.base import STATE
+from remix_plugin.algorithms.value_factorization import (
+    ValueFactorization,
+    ValueFactorizationConfig,
 )
 from remix_plugin.modules.qtran import (
     FeatureJointValue,
@@ -24,7 +24,7 @@ from remix_plugin.objectives.qtran import QtranLoss
 from remix_plugin.validation import check_choice, check_number, check_size
 
 
-class Qtran(ValueFactorisation):
+class Qtran(ValueFactorization):
     """QTRAN-base (arXiv 1905.05408): a free joint value that utilities must agree with.
 
     Args:
@@ -35,7 +35,7 @@ class Qtran(ValueFactorisation):
         feature_dim (int): features of each agent, 1 to 16,384.
         lambda_opt (float): weight of the condition on the greedy joint action, above 0.
         lambda_nopt (float): weight of the condition on all others, above 0.
-        **kwargs: as :class:`~.value_factorisation.ValueFactorisation`.
+        **kwargs: as :class:`~.value_factorization.ValueFactorization`.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Qtran(ValueFactorisation):
 
 
 @dataclass
-class QtranConfig(ValueFactorisationConfig):
+class QtranConfig(ValueFactorizationConfig):
     """Options of :class:`Qtran`; the defaults live in ``algorithm/qtran.yaml``.
 
     Raises:

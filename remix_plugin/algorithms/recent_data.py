@@ -9,7 +9,7 @@ from benchmarl.algorithms import EnsembleAlgorithmConfig
 from torchrl.data import ReplayBuffer
 from torchrl.envs import Transform
 
-from remix_plugin.algorithms.common import TeamAlgorithm
+from remix_plugin.algorithms.base import TeamAlgorithm
 from remix_plugin.data.samplers import RecentSampler
 
 
@@ -20,14 +20,14 @@ class RecentData(TeamAlgorithm):
         recent_fraction (float): share of each batch drawn from the newest data.
         recent_size (int): frames that count as newest, rounded up to whole collected
             batches.
-        **kwargs: as :class:`~.common.TeamAlgorithm`.
+        **kwargs: as :class:`~.base.TeamAlgorithm`.
 
     Attributes:
         marks_recent (bool): whether batches tell which rows were drawn as the newest.
 
     Raises:
-        ValueError: if recent data is asked for together with prioritised replay, or
-            inside an ensemble, where neither could be honoured.
+        ValueError: if recent data is asked for together with prioritized replay, or
+            inside an ensemble, where neither could be honored.
     """
 
     marks_recent = False
@@ -66,7 +66,7 @@ class RecentData(TeamAlgorithm):
             raise ValueError(
                 f"{given} with experiment.off_policy_use_prioritized_replay_buffer="
                 "True is not allowed: one sampler draws a batch. Set recent_fraction=0 "
-                "or switch prioritised replay off."
+                "or switch prioritized replay off."
             )
         if isinstance(self.experiment.algorithm_config, EnsembleAlgorithmConfig):
             raise ValueError(

@@ -20,7 +20,7 @@ from remix_plugin.weighting.wqmix import OptimisticWeighting
 
 
 class Remix(RecentData, WeightedProjection):
-    """ReMIX (arXiv 2302.05593): projection weights that minimise regret.
+    """ReMIX (arXiv 2302.05593): projection weights that minimize regret.
 
     Args:
         terms (list of str): factors of the weight in use.
@@ -41,8 +41,8 @@ class Remix(RecentData, WeightedProjection):
         **kwargs: as :class:`~.weighted_projection.WeightedProjection`.
 
     Raises:
-        ValueError: if recent data is asked for together with prioritised replay, or
-            inside an ensemble, where neither could be honoured.
+        ValueError: if recent data is asked for together with prioritized replay, or
+            inside an ensemble, where neither could be honored.
     """
 
     def __init__(

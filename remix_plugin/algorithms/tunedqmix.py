@@ -6,28 +6,28 @@ from dataclasses import dataclass
 
 from benchmarl.algorithms.common import Algorithm
 
-from remix_plugin.algorithms.factorised_q import FactorisedQ, FactorisedQConfig
+from remix_plugin.algorithms.factorized_q import FactorizedQ, FactorizedQConfig
 from remix_plugin.algorithms.monotonic import (
-    MonotonicFactorisation,
-    MonotonicFactorisationConfig,
+    MonotonicFactorization,
+    MonotonicFactorizationConfig,
 )
 
 
-class TunedQmix(MonotonicFactorisation, FactorisedQ):
+class TunedQmix(MonotonicFactorization, FactorizedQ):
     """QMIX (arXiv 1803.11485) with what the plugin's other algorithms have too.
 
     Double Q-learning, targets over several steps, the deeper hypernetwork, exact values
-    of recurrent models, prioritised replay: what is left to tell it from ReMIX is the
+    of recurrent models, prioritized replay: what is left to tell it from ReMIX is the
     weighting and the unrestricted target. BenchMARL's own is ``qmix``.
 
     Args:
-        **kwargs: as :class:`~.factorised_q.FactorisedQ` and
-            :class:`~.monotonic.MonotonicFactorisation`.
+        **kwargs: as :class:`~.factorized_q.FactorizedQ` and
+            :class:`~.monotonic.MonotonicFactorization`.
     """
 
 
 @dataclass
-class TunedQmixConfig(MonotonicFactorisationConfig, FactorisedQConfig):
+class TunedQmixConfig(MonotonicFactorizationConfig, FactorizedQConfig):
     """Options of :class:`TunedQmix`; defaults live in ``algorithm/tunedqmix.yaml``."""
 
     @staticmethod

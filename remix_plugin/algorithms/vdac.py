@@ -13,7 +13,7 @@ from torchrl.modules import QMixer, VDNMixer
 from torchrl.objectives import LossModule
 
 from remix_plugin.algorithms.actor_critic import ActorCriticConfig
-from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.base import STATE
 from remix_plugin.algorithms.on_policy import OnPolicy
 from remix_plugin.modules.mixers import DeepQMixer
 from remix_plugin.objectives.vdac import VdacLoss

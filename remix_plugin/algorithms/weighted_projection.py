@@ -10,10 +10,10 @@ from benchmarl.models.common import ModelConfig
 from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
 
-from remix_plugin.algorithms.common import STATE
+from remix_plugin.algorithms.base import STATE
 from remix_plugin.algorithms.monotonic import (
-    MonotonicFactorisation,
-    MonotonicFactorisationConfig,
+    MonotonicFactorization,
+    MonotonicFactorizationConfig,
 )
 from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.projection_weights import ProjectionWeights
@@ -23,7 +23,7 @@ from remix_plugin.validation import check_number, check_size
 from remix_plugin.weighting.base import Weighting
 
 
-class WeightedProjection(MonotonicFactorisation):
+class WeightedProjection(MonotonicFactorization):
     """A monotonic value, trained by weighted projection of an unrestricted one.
 
     The parts of ``WeightedProjectionLoss``, made of what BenchMARL hands over; the
@@ -34,7 +34,7 @@ class WeightedProjection(MonotonicFactorisation):
         unrestricted_embed_dim (int): units of each hidden layer of the unrestricted
             mixer, 1 to 16,384.
         unrestricted_coef (float): factor of the unrestricted value's loss.
-        **kwargs: as :class:`~.monotonic.MonotonicFactorisation`.
+        **kwargs: as :class:`~.monotonic.MonotonicFactorization`.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class WeightedProjection(MonotonicFactorisation):
 
 
 @dataclass
-class WeightedProjectionConfig(MonotonicFactorisationConfig):
+class WeightedProjectionConfig(MonotonicFactorizationConfig):
     """Options that ReMIX, OW-QMIX and CW-QMIX share, see :class:`WeightedProjection`.
 
     Raises:

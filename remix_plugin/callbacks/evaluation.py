@@ -56,7 +56,7 @@ class EvaluationData(RunCallback):
     largest mean return, evaluated after the last iteration on ``episodes_factor`` times
     the episodes of an evaluation. These episodes have phase ``absolute`` in the csv,
     and their means are logged as ``absolute/<name>``. Source: Gorsane et al., "Towards
-    a Standardised Performance Evaluation Protocol for Cooperative MARL" (2022), section
+    a Standardized Performance Evaluation Protocol for Cooperative MARL" (2022), section
     4, where the factor is 10. BenchMARL's timers count it to the last iteration. (The
     ``absolute_metrics`` of BenchMARL's json are the best single episodes of the run.)
 

@@ -35,7 +35,7 @@ class ExactResume(RunCallback):
     """Makes a run that goes on from a checkpoint the run that it would have been.
 
     BenchMARL's checkpoints hold parameters, counters and the replay. This adds all else
-    that the rest of a run depends on: optimisers, the count to the next hard target
+    that the rest of a run depends on: optimizers, the count to the next hard target
     update, random generators, what collection and evaluation have under way, and the
     results so far. Killed at any moment and continued by ``resume.py`` from its last
     checkpoint, a run then ends with the parameters, the json and the logs (but for

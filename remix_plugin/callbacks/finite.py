@@ -19,10 +19,10 @@ class StopNotFinite(RunCallback):
 
     Looked at are, once in an iteration, before it is evaluated or saved: rewards and
     observations as they come from the environment, losses, parameters and the state of
-    optimisers; and the rewards of evaluations. Checkpoints are therefore finite, and a
+    optimizers; and the rewards of evaluations. Checkpoints are therefore finite, and a
     run that has gone wrong ends with an error, not with a return of 0.
 
-    An iteration causes one synchronisation with the host.
+    An iteration causes one synchronization with the host.
 
     Raises:
         FloatingPointError: naming what was not finite, its group, the iteration, the
@@ -53,7 +53,7 @@ class StopNotFinite(RunCallback):
         )
         for name, optimizer in experiment.optimizers[group].items():
             self._look(
-                (f"{key} of the optimiser of {name} of group {group!r}", value)
+                (f"{key} of the optimizer of {name} of group {group!r}", value)
                 for values in optimizer.state.values()
                 for key, value in values.items()
             )

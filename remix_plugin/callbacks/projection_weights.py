@@ -41,7 +41,7 @@ def count_weights(weight: Tensor, valid: Tensor, largest: float) -> Tensor:
         largest (float): middle of the last bin but one, see :func:`bin_centers`.
 
     Returns:
-        Tensor: int64 ``[N_BINS + 2]``: those nearest to each centre, then those beyond
+        Tensor: int64 ``[N_BINS + 2]``: those nearest to each center, then those beyond
         the last bin, NaN among them.
     """
     number = _bin_numbers(weight.detach().flatten(), largest)
@@ -50,7 +50,7 @@ def count_weights(weight: Tensor, valid: Tensor, largest: float) -> Tensor:
 
 
 def _bin_numbers(weight: Tensor, largest: float) -> Tensor:
-    """Bin of each weight, int64 ``[N]``, to the nearest centre, halves to even."""
+    """Bin of each weight, int64 ``[N]``, to the nearest center, halves to even."""
     beyond = N_BINS + 1
     if has_float64(weight.device):
         number = (weight.double() * (N_BINS / largest)).round()
@@ -83,13 +83,13 @@ class ProjectionWeights(RunCallback):
 
     Written to ``projection_weights.csv`` in the run's folder: a row per group and
     evaluation interval, with ``group``, the ``frames`` that were collected at its end,
-    a column per bin, named after its centre, and ``beyond``. A row adds up to the
+    a column per bin, named after its center, and ``beyond``. A row adds up to the
     transitions that were sampled in its interval, padding left out. Bins are a 50th of
-    the weighting's ``w_max`` wide (1 if it has none), the first and the last centred at
+    the weighting's ``w_max`` wide (1 if it has none), the first and the last centerd at
     0 and ``w_max``; cells of bins that only other groups have are empty.
 
     Counts stay on the device until a row is complete: an update causes no
-    synchronisation with the host. Both are kept in checkpoints.
+    synchronization with the host. Both are kept in checkpoints.
     """
 
     def __init__(self) -> None:

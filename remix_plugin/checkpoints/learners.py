@@ -8,7 +8,7 @@ from benchmarl.experiment import Experiment
 
 
 def learners(experiment: Experiment) -> dict[str, Any]:
-    """State of optimisers, of target updates, and of the exploring policy.
+    """State of optimizers, of target updates, and of the exploring policy.
 
     The policy shares its parameters with losses, but has its exploration of its own,
     which BenchMARL keeps for the collector's copy alone.
@@ -31,7 +31,7 @@ def learners(experiment: Experiment) -> dict[str, Any]:
 def restore_learners(experiment: Experiment, state: dict[str, Any]) -> None:
     """Continue from :func:`learners`.
 
-    Learning rates and other options of optimisers are those of the experiment, which
+    Learning rates and other options of optimizers are those of the experiment, which
     may have been changed.
     """
     for group, optimizers in experiment.optimizers.items():
@@ -46,5 +46,5 @@ def restore_learners(experiment: Experiment, state: dict[str, Any]) -> None:
 
 
 def _options(param_group: dict[str, Any]) -> dict[str, Any]:
-    """All of an optimiser's parameter group but the parameters."""
+    """All of an optimizer's parameter group but the parameters."""
     return {key: value for key, value in param_group.items() if key != "params"}

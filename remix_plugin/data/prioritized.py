@@ -1,4 +1,4 @@
-"""Prioritised replay that runs beside every PyTorch that TorchRL admits."""
+"""Prioritized replay that runs beside every PyTorch that TorchRL admits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchrl.data import PrioritizedSampler as TorchrlPrioritizedSampler
 
 
 class PrioritizedSampler(TorchrlPrioritizedSampler):
-    """TorchRL's prioritised sampler on tensors instead of its compiled trees.
+    """TorchRL's prioritized sampler on tensors instead of its compiled trees.
 
     TorchRL keeps priorities in trees of its C++ extension, which loads only beside the
     PyTorch that it was compiled for: torchrl 0.11.1 beside torch 2.13 has none, and its

@@ -25,7 +25,7 @@ STATE_NAME = "_hidden_fused_gru_{}"
 
 
 class FusedGru(Model):
-    """BenchMARL's ``Gru`` on a fused kernel, for decentralised utilities and policies.
+    """BenchMARL's ``Gru`` on a fused kernel, for decentralized utilities and policies.
 
     All observations of an agent side by side go through an encoder, the GRU and a head.
     What differs from BenchMARL's model:
@@ -33,7 +33,7 @@ class FusedGru(Model):
     - PyTorch's kernel loops over time, not Python; see ``remix_plugin.modules.gru``;
     - there may be an encoder before the GRU;
     - a sequence may begin with a memory other than zero, and then yields all memories;
-    - there is no dropout between layers, no normalisation and no centralised form, and
+    - there is no dropout between layers, no normalization and no centralized form, and
       no ``torch.vmap`` over the model, as losses of actor-critics put over critics.
 
     Reads the observations, ``"is_init"`` (``[*B, 1]``: whether a step begins an
@@ -57,7 +57,7 @@ class FusedGru(Model):
         **kwargs: as BenchMARL passes them to any model.
 
     Raises:
-        NotImplementedError: if the model is to be centralised.
+        NotImplementedError: if the model is to be centralized.
         ValueError: if an observation is not a vector per agent.
     """
 
@@ -135,8 +135,8 @@ class FusedGru(Model):
         super()._perform_checks()
         if self.centralised or not self.input_has_agent_dim:
             raise NotImplementedError(
-                f"fused_gru cannot be the centralised model of group "
-                f"{self.agent_group!r}: it is for decentralised utilities and "
+                f"fused_gru cannot be the centralized model of group "
+                f"{self.agent_group!r}: it is for decentralized utilities and "
                 "policies. Choose another model there, as in "
                 "model@critic_model=layers/gru."
             )

@@ -41,7 +41,7 @@ class FopMixer(nn.Module):
     """Joint value of FOP, whose importance of advantages has one linear layer.
 
     ``V: S > embed_dim > ReLU > 1``; ``lambda`` as in
-    :class:`~.importance.ActionImportance`. That the greedy actions of agents maximise
+    :class:`~.importance.ActionImportance`. That the greedy actions of agents maximize
     the joint value (IGM) does not hold at a positive temperature: ``q_i - v_i`` is
     negative at the greedy action too, and ``lambda`` depends on the joint action.
 

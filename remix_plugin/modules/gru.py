@@ -182,7 +182,7 @@ class ResettableGRU(nn.Module):
     ) -> list[Tensor]:
         """Weights that read the channels ``control`` and ``real`` after the features.
 
-        ``b_in`` is moved rather than cancelled by a weight of ``-b_in``: that would be
+        ``b_in`` is moved rather than canceled by a weight of ``-b_in``: that would be
         inexact where a GPU multiplies in TF32, and so would its gradient be anywhere.
         """
         gates, new = 2 * self.hidden_size, weight_ih.new_zeros(self.hidden_size)

@@ -39,7 +39,7 @@ class LinearMixer(nn.Module):
         state_dim (int): size of the state, S.
         n_agents (int): agents, n.
         embed_dim (int): embedding size, E.
-        normalise (bool): whether the weights are divided by their sum, as in the code.
+        normalize (bool): whether the weights are divided by their sum, as in the code.
         use_bias (bool): whether the state adds ``b``, as in the paper; 0 otherwise.
         device: where the parameters live.
     """
@@ -50,13 +50,13 @@ class LinearMixer(nn.Module):
         state_dim: int,
         n_agents: int,
         embed_dim: int,
-        normalise: bool,
+        normalize: bool,
         use_bias: bool,
         device: torch.device | str | int | None = None,
     ) -> None:
         super().__init__()
         self.n_agents = n_agents
-        self.normalise = normalise
+        self.normalize = normalize
         self.hyper_w_1 = nn.Linear(state_dim, n_agents * embed_dim, device=device)
         self.hyper_w_final = nn.Linear(state_dim, embed_dim, device=device)
         self.bias = None
@@ -73,7 +73,7 @@ class LinearMixer(nn.Module):
         """``k`` ``[*B, n, 1]`` and ``b`` ``[*B, 1]`` of a state ``[*B, S]``."""
         first = self.hyper_w_1(state).abs().unflatten(-1, (self.n_agents, -1))
         weight = first @ self.hyper_w_final(state).abs().unsqueeze(-1)
-        if self.normalise:
+        if self.normalize:
             weight = weight / (weight.sum(-2, keepdim=True) + SMALLEST_SUM)
         bias = torch.zeros_like(state[..., :1])
         return weight, bias if self.bias is None else self.bias(state)

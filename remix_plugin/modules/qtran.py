@@ -27,7 +27,7 @@ def qtran_residuals(
 
     With ``Q'(u) = sum_i q_i(u_i)`` and ``u_hat`` the agents' greedy actions, if
     ``Q'(u_hat) - Q_jt(u_hat) + V = 0`` and ``Q'(u) - Q_jt(u) + V >= 0`` for every
-    ``u``, then ``u_hat`` maximises ``Q_jt`` (theorem 1 of the paper). Nothing is
+    ``u``, then ``u_hat`` maximizes ``Q_jt`` (theorem 1 of the paper). Nothing is
     detached here: the caller detaches the joint values, or they would collapse onto
     the sum.
 

@@ -11,7 +11,7 @@ from tensordict import NestedKey, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
-from remix_plugin.objectives.common import TeamLoss
+from remix_plugin.objectives.base import TeamLoss
 from remix_plugin.objectives.functional import (
     action_index,
     entropy,
@@ -35,7 +35,7 @@ class ActorCriticLoss(TeamLoss):
     Keyword Args:
         epsilon (callable, optional): returns the share of the uniform policy that the
             losses see mixed into the actors'; none by default.
-        **kwargs: as :class:`~.common.TeamLoss`.
+        **kwargs: as :class:`~.base.TeamLoss`.
 
     Raises:
         ValueError: as the base class.
@@ -88,7 +88,7 @@ class ActorCriticLoss(TeamLoss):
         )
         self.epsilon = epsilon
         if self.pauses:
-            # What is left to learn where actors do not: an optimiser leaves alone what
+            # What is left to learn where actors do not: an optimizer leaves alone what
             # has no gradient, but needs something that has one.
             self.pause = nn.Parameter(torch.zeros((), device=device))
 

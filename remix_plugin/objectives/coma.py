@@ -44,7 +44,7 @@ class ComaLoss(OnPolicyLoss):
     Actors use data once, critics may use it further: after as many updates as
     :meth:`learn_for` was told ``loss_actor`` is 0 and leaves the actors alone.
 
-    Returned, all scalars: ``loss_actor`` and ``loss_critic``, each for an optimiser;
+    Returned, all scalars: ``loss_actor`` and ``loss_critic``, each for an optimizer;
     detached, ``entropy`` (in nats, mean over agents), ``chosen_value_mean``,
     ``target_value_mean``, ``advantage_mean`` and ``advantage_std``.
 

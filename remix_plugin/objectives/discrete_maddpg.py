@@ -46,7 +46,7 @@ class DiscreteMaddpgLoss(ActorCriticLoss):
     without a gradient, or what they did, and the mean of logits is over available
     actions. No gradient flows from one loss into the other's networks.
 
-    Returned, all scalars: ``loss_actor`` and ``loss_critic``, each for an optimiser;
+    Returned, all scalars: ``loss_actor`` and ``loss_critic``, each for an optimizer;
     detached, ``entropy`` (in nats, mean over agents), ``chosen_value_mean`` (of ``Q_i``
     of actions taken), ``target_value_mean``, and ``advantage_mean`` and
     ``advantage_std`` (of what the drawn actions are worth beyond those taken).

@@ -84,7 +84,7 @@ class DopLoss(ActorCriticLoss):
     with critics and mixer detached: no gradient flows from one loss into the other's
     networks.
 
-    Returned, all scalars: ``loss_actor`` and ``loss_critic``, each for an optimiser;
+    Returned, all scalars: ``loss_actor`` and ``loss_critic``, each for an optimizer;
     detached, ``entropy`` (in nats, mean over agents), ``chosen_value_mean`` (of
     ``Q_tot``), ``target_value_mean``, and ``advantage_mean`` and ``advantage_std`` (of
     ``Q_i(u_i) - sum_a pi_i(a) Q_i(a)``).

@@ -26,7 +26,7 @@ TWINS = ("first", "second")
 
 
 class FopLoss(ActorCriticLoss):
-    """Maximum-entropy actor-critic with a factorised soft value (FOP, ICML 2021).
+    """Maximum-entropy actor-critic with a factorized soft value (FOP, ICML 2021).
 
     Two critics of each agent give ``q_i``, and ``v_i = alpha logsumexp(q_i / alpha)``;
     each has a mixer, which gives ``Q_jt`` of ``q_i(u_i)``, ``v_i``, the state and the
@@ -41,7 +41,7 @@ class FopLoss(ActorCriticLoss):
     averaged over the batch. With ``td_lambda``, longer returns are those of the same
     bracket. No gradient flows from one loss into the other's networks.
 
-    Returned, all scalars: ``loss_actor`` and ``loss_qvalue``, each for an optimiser;
+    Returned, all scalars: ``loss_actor`` and ``loss_qvalue``, each for an optimizer;
     detached, ``alpha``, ``entropy`` (in nats, mean over agents), ``chosen_value_mean``
     (of the first ``Q_jt``), ``target_value_mean``, and ``advantage_mean`` and
     ``advantage_std`` (of ``q_i(u_i) - v_i`` of the first critic).

@@ -19,10 +19,10 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
-from remix_plugin.objectives.value_factorisation import ValueFactorisationLoss
+from remix_plugin.objectives.value_factorization import ValueFactorizationLoss
 
 
-class QtranLoss(ValueFactorisationLoss):
+class QtranLoss(ValueFactorizationLoss):
     """QTRAN-base (arXiv 1905.05408): utilities whose sum is held to a free joint value.
 
     ``L = L_td + optimum_weight L_opt + other_weight L_nopt`` with, for the joint action
@@ -41,7 +41,7 @@ class QtranLoss(ValueFactorisationLoss):
     value reads the agents' own hidden states, which learn from ``L_td`` too; here it
     has features of its own, as memoryless agents have no such state.
 
-    Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_td``,
+    Returned, all scalars: ``loss`` for the optimizer; detached, ``loss_td``,
     ``loss_opt``, ``loss_nopt``, ``chosen_value_mean`` (of ``Q_jt``) and
     ``target_value_mean``. Written into the batch: the priority, of ``Q_jt``.
 
@@ -58,7 +58,7 @@ class QtranLoss(ValueFactorisationLoss):
     Keyword Args:
         optimum_weight (float): weight of ``L_opt``.
         other_weight (float): weight of ``L_nopt``.
-        **kwargs: as :class:`~.value_factorisation.ValueFactorisationLoss`.
+        **kwargs: as :class:`~.value_factorization.ValueFactorizationLoss`.
 
     Raises:
         ValueError: as the base class.
@@ -66,7 +66,7 @@ class QtranLoss(ValueFactorisationLoss):
     """
 
     @dataclass
-    class _AcceptedKeys(ValueFactorisationLoss._AcceptedKeys):
+    class _AcceptedKeys(ValueFactorizationLoss._AcceptedKeys):
         """Entries that the loss reads and writes besides those of its base.
 
         Attributes:

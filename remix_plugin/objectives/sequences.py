@@ -42,7 +42,7 @@ def interleave(
     for the observation acted upon, at ``position + 1`` for the one that followed.
 
     The longest row decides about the length, which the host has to know: one
-    synchronisation on a GPU.
+    synchronization on a GPU.
 
     Args:
         current (TensorDictBase): observations acted upon, ``[B, T]``.

@@ -20,7 +20,7 @@ from remix_plugin.validation import check_number
 
 
 class VdacLoss(OnPolicyLoss):
-    """Advantage actor-critic with a factorised state value (VDAC, arXiv 2007.12306).
+    """Advantage actor-critic with a factorized state value (VDAC, arXiv 2007.12306).
 
     ``V_tot(s)`` mixes local values ``V_i(o_i)`` monotonically, or sums them. With the
     lambda-return ``G`` over ``V_tot`` of the networks at collection, and one advantage
@@ -32,7 +32,7 @@ class VdacLoss(OnPolicyLoss):
     from the second into the actors. Data must be of the current policy: it is used
     once.
 
-    Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_actor`` (without
+    Returned, all scalars: ``loss`` for the optimizer; detached, ``loss_actor`` (without
     entropy), ``loss_critic`` (without ``c_v``), ``entropy`` (in nats, mean over
     agents), ``chosen_value_mean`` (of ``V_tot``, whose action is the team's),
     ``target_value_mean``, ``advantage_mean`` and ``advantage_std``.

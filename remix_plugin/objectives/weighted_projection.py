@@ -20,12 +20,12 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
-from remix_plugin.objectives.value_factorisation import ValueFactorisationLoss
+from remix_plugin.objectives.value_factorization import ValueFactorizationLoss
 from remix_plugin.validation import check_number
 from remix_plugin.weighting.base import WEIGHT, Weighting
 
 
-class WeightedProjectionLoss(ValueFactorisationLoss):
+class WeightedProjectionLoss(ValueFactorizationLoss):
     """Projects an unrestricted joint value onto a monotonic one, transition by weight.
 
     ``L = mean(w (Q_tot - y)^2) + c mean((Q_star - y)^2)``, where ``Q_tot`` mixes the
@@ -39,11 +39,11 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
     gradient. ReMIX (arXiv 2302.05593), OW-QMIX and CW-QMIX (arXiv 2006.10800) are this
     loss with another weighting.
 
-    Both terms share no parameter, so one optimiser serves both; ``c``, 0.5 in pymarl2,
-    matters where the norm of all gradients is clipped. How prioritised replay and
+    Both terms share no parameter, so one optimizer serves both; ``c``, 0.5 in pymarl2,
+    matters where the norm of all gradients is clipped. How prioritized replay and
     recurrent models are treated is said at the base class.
 
-    Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_projection``,
+    Returned, all scalars: ``loss`` for the optimizer; detached, ``loss_projection``,
     ``loss_unrestricted`` (without ``c``), ``projection_weight_mean``,
     ``underestimated_fraction`` (of transitions, ``Q_tot < y``) and
     ``mixer_gradient_mean``. Written into the batch: the priority, and
@@ -63,7 +63,7 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
 
     Keyword Args:
         unrestricted_coef (float): factor of the second term, positive.
-        **kwargs: as :class:`~.value_factorisation.ValueFactorisationLoss`.
+        **kwargs: as :class:`~.value_factorization.ValueFactorizationLoss`.
 
     Raises:
         ValueError: as the base class, or if ``unrestricted_coef`` is out of range; when
@@ -73,7 +73,7 @@ class WeightedProjectionLoss(ValueFactorisationLoss):
     """
 
     @dataclass
-    class _AcceptedKeys(ValueFactorisationLoss._AcceptedKeys):
+    class _AcceptedKeys(ValueFactorizationLoss._AcceptedKeys):
         """Entries that the loss reads and writes besides those of its base.
 
         Attributes:

@@ -1,4 +1,4 @@
-"""Figures 1, 2, 4 and 5 of the ReMIX paper, and normalisations: learning curves."""
+"""Figures 1, 2, 4 and 5 of the ReMIX paper, and normalizations: learning curves."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ def draw_terms(
 def draw_normalizations(
     results: Sequence[RunResult], styles: Mapping[str, Style]
 ) -> list[PaperFigure]:
-    """ReMIX with other normalisations of its weight, beside OW-QMIX and CW-QMIX.
+    """ReMIX with other normalizations of its weight, beside OW-QMIX and CW-QMIX.
 
     Args:
         results (sequence of RunResult): of any tasks and labels.
         styles (mapping): of each label.
     """
     own = _variants(results, NORMALIZATIONS, ("remix", "owqmix", "cwqmix"))
-    title = "ReMIX with other normalisations of its weight"
+    title = "ReMIX with other normalizations of its weight"
     names = NAMES | {"remix": "ReMIX, clipped"}
     return _draw_variants("normalizations", "", title, own, styles, names)
 

@@ -115,7 +115,7 @@ def _read_file(file: Path, win_above: float | None) -> list[Curve]:
 
 
 def plot_curves(curves: list[Curve]) -> Figure:
-    """Return, or win rate, against frames: a panel per task, a colour per algorithm.
+    """Return, or win rate, against frames: a panel per task, a color per algorithm.
 
     Thin lines are seeds, the thick one is their mean, drawn where all of them were
     evaluated.

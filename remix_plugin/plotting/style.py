@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-# Okabe and Ito's palette, told apart by the colour-blind, with grey for their yellow,
+# Okabe and Ito's palette, told apart by the color-blind, with gray for their yellow,
 # which is too pale for a line on white.
-BLACK, GREY = "#000000", "#7F7F7F"
+BLACK, GRAY = "#000000", "#7F7F7F"
 BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"
 ORANGE, VERMILLION, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
 
@@ -42,7 +42,7 @@ class Style:
         }
 
 
-# In order of legends. No two have the same marker: they differ in grey as well.
+# In order of legends. No two have the same marker: they differ in gray as well.
 STYLES = {
     "remix": Style(VERMILLION, "o", "-"),
     "owqmix": Style(BLUE, "s", "-"),
@@ -51,7 +51,7 @@ STYLES = {
     "qatten": Style(PURPLE, "v", "--"),
     "qtran": Style(ORANGE, "P", "-."),
     "tunedqmix": Style(BLACK, "s", "--", filled=False),
-    "qmix": Style(GREY, "o", "-", filled=False),
+    "qmix": Style(GRAY, "o", "-", filled=False),
     "vdn": Style(BLACK, "X", ":"),
     "iql": Style(GREEN, "^", ":", filled=False),
     "mappo": Style(PURPLE, "D", "-.", filled=False),
@@ -60,7 +60,7 @@ STYLES = {
     "dop": Style(GREEN, "h", "-.", filled=False),
     "fop": Style(ORANGE, "*", "--", filled=False),
     "coma": Style(BLACK, "H", ":"),
-    "discretemaddpg": Style(GREY, "8", ":", filled=False),
+    "discretemaddpg": Style(GRAY, "8", ":", filled=False),
     "remix_w_min_0_5": Style(BLUE, "<", "--"),
     "remix_w_min_0_8": Style(BLACK, ">", ":", filled=False),
     "remix_no_bellman_error": Style(BLUE, "v", "--", filled=False),
@@ -70,7 +70,7 @@ STYLES = {
     "remix_mean": Style(GREEN, ">", "--"),
     "remix_mean_positive": Style(PURPLE, "d", "-."),
     "remix_max": Style(ORANGE, "h", ":"),
-    "remix_clipped_warm_up": Style(GREY, "p", "--", filled=False),
+    "remix_clipped_warm_up": Style(GRAY, "p", "--", filled=False),
 }
 
 # What curves of other algorithms are drawn with: marks that are free, in turn.
@@ -137,7 +137,7 @@ def name_of(label: str) -> str:
 
 
 def _spare_style(number: int) -> Style:
-    """The next one is of another colour and has another mark."""
+    """The next one is of another color and has another mark."""
     marker, filled = SPARE_MARKS[number % len(SPARE_MARKS)]
     n_pairs = math.lcm(len(SPARE_COLORS), len(SPARE_MARKS))
     line = SPARE_LINES[number // n_pairs % len(SPARE_LINES)]

@@ -75,12 +75,12 @@ def _draw(block: str, runs: Sequence[RunResult]) -> PaperFigure:
 
 
 def draw_map(axis: Axes, counts: WeightCounts) -> Any:
-    """A cell per interval and bin, coloured by share, and the mean weight.
+    """A cell per interval and bin, colored by share, and the mean weight.
 
     Weights beyond the last bin have a row above it if there are any.
 
     Returns:
-        QuadMesh: with the shares, for a colour bar.
+        QuadMesh: with the shares, for a color bar.
     """
     table = shares(counts)
     centers = np.array(counts.centers)

@@ -30,7 +30,7 @@ PACKAGES = {
 _MARKS = {"smacv2": "env", "smac": "env/starcraft2"}
 _NAMESAKES = {
     "smacv2": "PyPI does not have it, and a checkout of this name is not the package",
-    "smac": "PyPI's `smac` is an unrelated optimiser",
+    "smac": "PyPI's `smac` is an unrelated optimizer",
 }
 GAME_PAGE = "https://github.com/Blizzard/s2client-proto#downloads"
 MAPS_PAGE = "https://github.com/oxwhirl/smacv2/releases/tag/maps"
@@ -183,7 +183,7 @@ def _game_problems(
         return [
             f"StarCraft II is not installed: there is no folder {game} ({reason}). "
             f"Download version 4.10 from {GAME_PAGE} and unpack it there; that page "
-            "tells how, and its licence is yours to accept. If it is elsewhere, "
+            "tells how, and its license is yours to accept. If it is elsewhere, "
             "`export SC2PATH=/path/to/StarCraftII`."
         ]
     return [

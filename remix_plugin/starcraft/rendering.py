@@ -11,7 +11,7 @@ from pathlib import Path
 def rendering_fails() -> bool:
     """Judge by the source of pysc2, without importing it, or by 4.0.0 if it is missing.
 
-    That version shuffles colours in a way that Python has not had since 3.11; the
+    That version shuffles colors in a way that Python has not had since 3.11; the
     source after it does not.
     """
     if sys.version_info < (3, 11):

@@ -33,11 +33,11 @@ POLICY_SUPPORTS = {
 
 
 class RemixWeighting(Weighting):
-    """Weights that minimise the regret of the projected value, up to normalisation.
+    """Weights that minimize the regret of the projected value, up to normalization.
 
     ReMIX (arXiv 2302.05593), Theorem 1: the product of four factors, 0 wherever
     ``Q_tot >= y``, brought into ``[w_min, w_max]``. The fourth, ``on_policyness``,
-    is the density ratio of the current policy to the data; it is realised by how the
+    is the density ratio of the current policy to the data; it is realized by how the
     batch is drawn (:class:`~remix_plugin.data.samplers.RecentSampler`), so here its
     name is accepted and changes nothing.
 

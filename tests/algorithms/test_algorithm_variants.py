@@ -112,7 +112,7 @@ def test_choices_of_the_weight_reach_it(
     check_run(experiment, {"agents"})
 
 
-def test_qatten_regularises_attention_if_asked_to(build: Build) -> None:
+def test_qatten_regularizes_attention_if_asked_to(build: Build) -> None:
     penalties = []
     for coefficient in (0.5, 1.0):
         algorithm = changed(QattenConfig, attend_reg_coef=coefficient)

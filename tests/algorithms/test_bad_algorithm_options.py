@@ -196,7 +196,7 @@ WRONG_TYPES = [
     (VdacConfig, "entropy_coef", "high", *NUMBER),
     (DopConfig, "n_steps", 1.5, *INTEGER),
     (DopConfig, "critic_lr", "fast", *NUMBER),
-    (DopConfig, "normalise_k", "maybe", *FLAG),
+    (DopConfig, "normalize_k", "maybe", *FLAG),
     (DopConfig, "use_bias", "maybe", *FLAG),
     (FopConfig, "alpha_anneal_frames", 1.5, *INTEGER),
 ]

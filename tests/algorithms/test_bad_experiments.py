@@ -47,7 +47,7 @@ def build(tiny_experiment: ExperimentConfig, tiny_model: MlpConfig) -> Build:
     return build_experiment
 
 
-def test_recent_data_with_prioritised_replay_is_refused(
+def test_recent_data_with_prioritized_replay_is_refused(
     build: Build, save_folder: Path
 ) -> None:
     message = r"recent_fraction=0.25 with .*prioritized.*=True is not allowed.*=0"

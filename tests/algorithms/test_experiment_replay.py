@@ -25,7 +25,7 @@ from remix_plugin.data.samplers import RecentSampler
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
 # Every algorithm with transitions, and one with rows.
-PRIORITISED = [
+PRIORITIZED = [
     *(
         pytest.param(config, "mlp", id=name_of(config))
         for config in ALGORITHM_CONFIGS
@@ -38,8 +38,8 @@ PRIORITISED = [
 build = pytest.fixture(experiment_builder)
 
 
-@pytest.mark.parametrize(("config", "model"), PRIORITISED)
-def test_prioritised_replay_follows_the_td_error(
+@pytest.mark.parametrize(("config", "model"), PRIORITIZED)
+def test_prioritized_replay_follows_the_td_error(
     config: type[AlgorithmConfig], model: str, build: Build
 ) -> None:
     options = {"recent_fraction": 0.0, "n_steps": 1, "td_lambda": 0.0}

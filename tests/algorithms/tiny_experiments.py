@@ -21,7 +21,7 @@ from torchrl.modules import EGreedyModule
 from remix_plugin.algorithms.discrete_maddpg import DiscreteMaddpgConfig
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.models.fused_gru import FusedGruConfig
-from remix_plugin.objectives.common import TeamLoss
+from remix_plugin.objectives.base import TeamLoss
 
 PROJECTION = {
     "loss",
@@ -31,7 +31,7 @@ PROJECTION = {
     "underestimated_fraction",
     "mixer_gradient_mean",
 }
-FACTORISED = {"loss", "loss_td", "chosen_value_mean", "target_value_mean"}
+FACTORIZED = {"loss", "loss_td", "chosen_value_mean", "target_value_mean"}
 ACTOR_CRITIC = {
     "entropy",
     "chosen_value_mean",
@@ -45,10 +45,10 @@ LOGGED = {
     "remix": PROJECTION,
     "owqmix": PROJECTION,
     "cwqmix": PROJECTION,
-    "tunedqmix": FACTORISED,
-    "qplex": FACTORISED | {"advantage_importance_mean"},
-    "qatten": FACTORISED | {"attention_entropy_mean"},
-    "qtran": FACTORISED | {"loss_opt", "loss_nopt"},
+    "tunedqmix": FACTORIZED,
+    "qplex": FACTORIZED | {"advantage_importance_mean"},
+    "qatten": FACTORIZED | {"attention_entropy_mean"},
+    "qtran": FACTORIZED | {"loss_opt", "loss_nopt"},
     "vdac": SEPARATE | {"loss"},
     "vdacsum": SEPARATE | {"loss"},
     "dop": SEPARATE,
@@ -56,8 +56,8 @@ LOGGED = {
     "coma": SEPARATE,
     "discretemaddpg": SEPARATE,
 }
-# What each algorithm's optimisers learn.
-OPTIMISED = {
+# What each algorithm's optimizers learn.
+OPTIMIZED = {
     name: {"loss"} if "loss" in logged else {key for key in logged if "loss" in key}
     for name, logged in LOGGED.items()
 }
@@ -207,7 +207,7 @@ def fitting(config: type[AlgorithmConfig], model: str) -> str:
 
 
 def total_loss(loss: TeamLoss, batch: TensorDictBase) -> float:
-    """All that optimisers minimise, of the same draws each time."""
+    """All that optimizers minimize, of the same draws each time."""
     torch.manual_seed(0)
     values = loss(batch)
     return sum(float(v) for name, v in values.items() if v.requires_grad)
@@ -239,7 +239,7 @@ def check_run(
     for group, iterations in losses.items():
         own = getattr(algorithm, "algorithms_map", {}).get(group, algorithm)
         name = type(own).__name__.lower()
-        norms = {f"grad_norm_{loss}" for loss in OPTIMISED[name]}
+        norms = {f"grad_norm_{loss}" for loss in OPTIMIZED[name]}
         n_agents = len(experiment.group_map[group])
         assert len(iterations) == 3
         for updates in iterations:
@@ -256,7 +256,7 @@ def check_values(updates: dict[str, torch.Tensor], n_agents: int) -> None:
     if "entropy" in updates:
         check_actor_critic(updates)
     else:
-        check_factorisation(updates, n_agents)
+        check_factorization(updates, n_agents)
 
 
 def check_actor_critic(updates: dict[str, torch.Tensor]) -> None:
@@ -270,8 +270,8 @@ def check_actor_critic(updates: dict[str, torch.Tensor]) -> None:
     assert all((value > 0).all() for value in values)
 
 
-def check_factorisation(updates: dict[str, torch.Tensor], n_agents: int) -> None:
-    """What holds of the metrics of value factorisation, each ``[n_updates]``."""
+def check_factorization(updates: dict[str, torch.Tensor], n_agents: int) -> None:
+    """What holds of the metrics of value factorization, each ``[n_updates]``."""
     assert (updates["loss"] > 0).all()
     parts = {name: updates[name] for name in PARTS if name in updates}
     assert all((part >= 0).all() for part in parts.values())

@@ -1,4 +1,4 @@
-"""Projection weights are counted in bins around centres of equal distance."""
+"""Projection weights are counted in bins around centers of equal distance."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def counted(weights: list[float], largest: float, valid: Any = None) -> dict[int
 
 
 @pytest.mark.parametrize("largest", [1.0, 0.3, 2.5, 7.0])
-def test_each_centre_has_a_bin(largest: float) -> None:
+def test_each_center_has_a_bin(largest: float) -> None:
     centers = bin_centers(largest)
     assert len(centers) == N_BINS + 1
     assert (centers[0], centers[-1]) == (0.0, largest)
@@ -53,7 +53,7 @@ def test_each_centre_has_a_bin(largest: float) -> None:
     assert counted(above, largest) == dict.fromkeys(range(51), 1)
 
 
-def test_halves_go_to_a_neighbour() -> None:
+def test_halves_go_to_a_neighbor() -> None:
     # Numbers that are exact in binary; those with an even number, as Python rounds.
     halves = [0.5, 1.5, 2.5, 49.5]
     assert counted(halves, 50.0) == {0: 1, 2: 2, 50: 1}

@@ -263,7 +263,7 @@ def test_gradients_must_be_finite(n_updates: int, group: str, build: Build) -> N
     assert checkpoints(experiment)[0].name == "checkpoint_16.pt"
 
 
-def test_state_of_optimisers_must_be_finite(build: Build) -> None:
+def test_state_of_optimizers_must_be_finite(build: Build) -> None:
     # Its learning rate of 0 leaves parameters as they are for now.
     experiment = build(
         SmallTask(), RemixConfig.get_from_yaml(), off_policy_n_optimizer_steps=1
@@ -278,7 +278,7 @@ def test_state_of_optimisers_must_be_finite(build: Build) -> None:
     attach(experiment, Overflow())
     said = stop(experiment)
     assert said.startswith(
-        "exp_avg_sq of the optimiser of loss of group 'agents' is not finite: 0 of its"
+        "exp_avg_sq of the optimizer of loss of group 'agents' is not finite: 0 of its"
     )
     assert "numbers are NaN, 1 infinite. Seen in iteration 0, after 16 frames" in said
     assert said.endswith("the last checkpoint is none.")

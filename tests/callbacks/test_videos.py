@@ -161,6 +161,6 @@ def test_gif_has_the_pictures_in_their_order(tmp_path: Path) -> None:
     write_gif(tmp_path, "eval_video", video, step=7, fps=20)
     with Image.open(tmp_path / "eval_video_7.gif") as gif:
         assert (gif.size, gif.n_frames) == ((6, 4), 2)
-        for number, colour in enumerate([(255, 0, 0), (0, 0, 255)]):
+        for number, color in enumerate([(255, 0, 0), (0, 0, 255)]):
             gif.seek(number)
-            assert (np.asarray(gif.convert("RGB")) == colour).all()
+            assert (np.asarray(gif.convert("RGB")) == color).all()

@@ -62,7 +62,7 @@ KEPT = {
     "exclude_buffer_from_checkpoint": False,
 }
 HARD = {"soft_target_update": False, "hard_target_update_frequency": 3}
-PRIORITISED = {"off_policy_use_prioritized_replay_buffer": True}
+PRIORITIZED = {"off_policy_use_prioritized_replay_buffer": True}
 build = pytest.fixture(experiment_builder)
 
 
@@ -107,14 +107,14 @@ CASES = {
         matrix_game,
         CwqmixConfig,
         {},
-        {**PRIORITISED, "buffer_device": "disk"},
+        {**PRIORITIZED, "buffer_device": "disk"},
         ("evaluated", 3),
     ),
     "qplex": (
         predator_prey,
         QplexConfig,
         {},
-        {**PRIORITISED, **HARD, "share_policy_params": False},
+        {**PRIORITIZED, **HARD, "share_policy_params": False},
         ("evaluated", 5),
     ),
     "qatten-fused_gru": (
@@ -155,7 +155,7 @@ CASES = {
         predator_prey,
         FopConfig,
         {"alpha_anneal_frames": 80},
-        {**PRIORITISED},
+        {**PRIORITIZED},
         ("updated", 5),
     ),
     # The critic's second pass, in which actors rest.

@@ -1,4 +1,4 @@
-"""The prioritised sampler: probabilities and weights by hand, state, real buffer."""
+"""The prioritized sampler: probabilities and weights by hand, state, real buffer."""
 
 from __future__ import annotations
 

@@ -117,12 +117,12 @@ class StagHuntReference:
             return [action == STAY for action in range(N_ACTIONS)]
         moves = []
         prey_near = False
-        for neighbour in _neighbours(cell):
-            possible = self._inside(neighbour)
-            if self.options.mask_occupied and self._occupied(neighbour):
+        for neighbor in _neighbors(cell):
+            possible = self._inside(neighbor)
+            if self.options.mask_occupied and self._occupied(neighbor):
                 possible = False
             moves.append(possible)
-            if neighbour in self.prey:
+            if neighbor in self.prey:
                 prey_near = True
         return [*moves, True, prey_near]
 
@@ -133,10 +133,10 @@ class StagHuntReference:
         features = [0.0] * (size * size * n_channels)
         features += [0.0] * (N_ACTIONS * options.observe_last_action)
         features += [0.0] * (options.n_predators * options.observe_agent_id)
-        centre = self.predators[who]
-        if centre is None:
+        center = self.predators[who]
+        if center is None:
             return features
-        first_row, first_column = centre[0] - size // 2, centre[1] - size // 2
+        first_row, first_column = center[0] - size // 2, center[1] - size // 2
         for channel, (row, column) in self._on_the_grid():
             row, column = row - first_row, column - first_column
             if 0 <= row < size and 0 <= column < size:
@@ -170,13 +170,13 @@ class StagHuntReference:
         cell = self.predators[who]
         if cell is None or action in (STAY, CATCH):
             return
-        target = _neighbours(cell)[action]
+        target = _neighbors(cell)[action]
         if self._inside(target) and not self._occupied(target):
             self.predators[who] = target
 
     def _hunters(self, prey: Cell, actions: Sequence[int]) -> list[int]:
         """Predators beside a prey that chose to catch and are not frozen."""
-        near = _neighbours(prey)
+        near = _neighbors(prey)
         return [
             who
             for who, cell in enumerate(self.predators)
@@ -185,9 +185,9 @@ class StagHuntReference:
 
     def _prey_moves(self, who: int, cell: Cell, draw: float) -> None:
         free = [
-            neighbour
-            for neighbour in _neighbours(cell)
-            if self._inside(neighbour) and not self._occupied(neighbour)
+            neighbor
+            for neighbor in _neighbors(cell)
+            if self._inside(neighbor) and not self._occupied(neighbor)
         ]
         if free:
             self.prey[who] = free[int(draw * len(free))]
@@ -218,7 +218,7 @@ class StagHuntReference:
         return cell in self.predators or cell in self.prey
 
 
-def _neighbours(cell: Cell) -> list[Cell]:
+def _neighbors(cell: Cell) -> list[Cell]:
     """The four cells beside one, in the order right, down, left, up."""
     row, column = cell
     return [(row + d_row, column + d_column) for d_row, d_column in MOVES]

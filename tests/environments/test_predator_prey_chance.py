@@ -48,7 +48,7 @@ CROWDS: dict[str, tuple[list[Cell], Cell]] = {
 
 
 @pytest.mark.parametrize("name", CROWDS)
-def test_prey_moves_uniformly_to_free_neighbours(name: str) -> None:
+def test_prey_moves_uniformly_to_free_neighbors(name: str) -> None:
     predators, (row, column) = CROWDS[name]
     num_envs = 8000
     config = published_config(grid_height=5, grid_width=5, n_predators=3, n_prey=1)

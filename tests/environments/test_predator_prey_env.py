@@ -277,28 +277,28 @@ def _assert_agrees(
             if cell is not None
         }
         assert {tuple(index) for index in state[row].nonzero().tolist()} == here
-        for agent, centre in enumerate(predators[row]):
+        for agent, center in enumerate(predators[row]):
             seen = view["agents", "observation"][row, agent]
-            if centre is None:
+            if center is None:
                 assert not seen.any()
                 continue
             n_window = config.window_size**2 * config.n_channels
-            assert _seen_cells(config, seen[:n_window], centre) == {
+            assert _seen_cells(config, seen[:n_window], center) == {
                 (r, c, channel)
                 for r, c, channel in here
-                if max(abs(r - centre[0]), abs(c - centre[1])) <= radius
+                if max(abs(r - center[0]), abs(c - center[1])) <= radius
             }
             expected = _features(config, agent, int(last_actions[row, agent]))
             assert seen[n_window:].tolist() == expected
 
 
 def _seen_cells(
-    config: PredatorPreyConfig, window: Tensor, centre: tuple[int, int]
+    config: PredatorPreyConfig, window: Tensor, center: tuple[int, int]
 ) -> set[tuple[int, int, int]]:
     """Where on the grid a window shows somebody, and in which channel."""
     size = config.window_size
     shown = window.view(size, size, config.n_channels).nonzero().tolist()
-    top, left = centre[0] - size // 2, centre[1] - size // 2
+    top, left = center[0] - size // 2, center[1] - size // 2
     return {(top + r, left + c, channel) for r, c, channel in shown}
 
 

@@ -1,7 +1,7 @@
 """The rules of Predator-Prey on situations made by hand, outcomes written by hand.
 
 Unless a test says otherwise, actors act in the order of their indices and a prey moves
-to its first free neighbour in the order right, down, left, up.
+to its first free neighbor in the order right, down, left, up.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def test_who_moves_beside_a_prey_does_not_help_to_catch_it() -> None:
     assert outcome.predators == [(4, 4), (4, 6)]
 
 
-def test_diagonal_neighbour_does_not_catch() -> None:
+def test_diagonal_neighbor_does_not_catch() -> None:
     scene = Scene([(4, 4), (3, 6)], [(4, 5)])
     outcome = scene.step([CATCH, CATCH])
     assert outcome.reward == -2.0
@@ -253,7 +253,7 @@ def test_prey_sees_where_predators_went() -> None:
 
 def test_prey_may_enter_the_cell_of_a_caught_prey() -> None:
     scene = Scene([(4, 4), (3, 5), (9, 9)], [(4, 5), (5, 5)])
-    # The fourth free neighbour of (5, 5) is (4, 5), where the first prey was caught.
+    # The fourth free neighbor of (5, 5) is (4, 5), where the first prey was caught.
     outcome = scene.step([CATCH, CATCH, STAY], prey_move=[0.0, 0.75])
     assert outcome.prey == [GONE, (4, 5)]
 

@@ -239,7 +239,7 @@ def test_in_a_sequence_of_models() -> None:
     ],
     ids=["pooled agents", "global state"],
 )
-def test_centralised_model_is_refused(changes: dict[str, Any]) -> None:
+def test_centralized_model_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(NotImplementedError, match="critic_model=layers/gru"):
         build(fused(), **changes)
 

@@ -15,18 +15,18 @@ from remix_plugin.modules.linear_mixer import LinearMixer, linear_mix
 
 STATE, EMBED, AGENTS, ACTIONS = 5, 3, 3, 3
 JOINT = list(itertools.product(range(ACTIONS), repeat=AGENTS))
-NORMALISE = pytest.mark.parametrize("normalise", [False, True])
+NORMALIZE = pytest.mark.parametrize("normalize", [False, True])
 
 
 def build(
-    *, normalise: bool, use_bias: bool = True, n_agents: int = AGENTS, seed: int = 0
+    *, normalize: bool, use_bias: bool = True, n_agents: int = AGENTS, seed: int = 0
 ) -> LinearMixer:
     torch.manual_seed(seed)
     mixer = LinearMixer(
         state_dim=STATE,
         n_agents=n_agents,
         embed_dim=EMBED,
-        normalise=normalise,
+        normalize=normalize,
         use_bias=use_bias,
     ).double()
     with torch.no_grad():
@@ -54,7 +54,7 @@ def slow_mixer(mixer: LinearMixer, state: list[float]) -> tuple[list[float], flo
     for agent in range(mixer.n_agents):
         own = first[agent * EMBED : (agent + 1) * EMBED]
         weights.append(sum(abs(x) * abs(y) for x, y in zip(own, last, strict=True)))
-    if mixer.normalise:
+    if mixer.normalize:
         weights = [k / (sum(weights) + 1e-10) for k in weights]
     if mixer.bias is None:
         return weights, 0.0
@@ -63,13 +63,13 @@ def slow_mixer(mixer: LinearMixer, state: list[float]) -> tuple[list[float], flo
     return weights, slow_linear(above.weight, above.bias, hidden)[0]
 
 
-@NORMALISE
+@NORMALIZE
 @pytest.mark.parametrize("use_bias", [False, True])
 @pytest.mark.parametrize("n_agents", [1, 3])
 def test_weights_and_bias_equal_plain_loops(
-    n_agents: int, use_bias: bool, normalise: bool
+    n_agents: int, use_bias: bool, normalize: bool
 ) -> None:
-    mixer = build(normalise=normalise, use_bias=use_bias, n_agents=n_agents)
+    mixer = build(normalize=normalize, use_bias=use_bias, n_agents=n_agents)
     state = states(6)
     weight, bias = mixer(state)
     assert weight.shape == (6, n_agents, 1)
@@ -91,7 +91,7 @@ def test_worked_value() -> None:
 
 @pytest.mark.parametrize("batch", [(), (4,), (2, 3)])
 def test_any_shape_of_a_batch_gives_the_same(batch: tuple[int, ...]) -> None:
-    mixer, state = build(normalise=True), states(*batch)
+    mixer, state = build(normalize=True), states(*batch)
     weight, bias = mixer(state)
     assert linear_mix(torch.ones_like(weight), weight, bias).shape == (*batch, 1)
     flat, constant = mixer(state.reshape(-1, STATE))
@@ -104,15 +104,15 @@ def test_any_shape_of_a_batch_gives_the_same(batch: tuple[int, ...]) -> None:
     seed=st.integers(0, 10**6),
     change=st.floats(-1e3, 1e3),
     agent=st.integers(0, AGENTS - 1),
-    normalise=st.booleans(),
+    normalize=st.booleans(),
 )
 def test_property_values_are_linear_in_those_of_agents(
-    seed: int, change: float, agent: int, normalise: bool
+    seed: int, change: float, agent: int, normalize: bool
 ) -> None:
-    mixer = build(normalise=normalise, seed=seed % 5)
+    mixer = build(normalize=normalize, seed=seed % 5)
     weight, bias = mixer(states(4, seed=seed))
     assert (weight >= 0).all()
-    if normalise:
+    if normalize:
         total = weight.sum(-2)
         torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-6)
     generator = torch.Generator().manual_seed(seed)
@@ -123,8 +123,8 @@ def test_property_values_are_linear_in_those_of_agents(
     torch.testing.assert_close(gain, change * weight[:, agent], rtol=1e-9, atol=1e-9)
 
 
-def test_normalised_weights_are_finite_where_all_are_0() -> None:
-    mixer = build(normalise=True)
+def test_normalized_weights_are_finite_where_all_are_0() -> None:
+    mixer = build(normalize=True)
     for parameter in mixer.hyper_w_final.parameters():
         parameter.data.zero_()
     weight, _ = mixer(states(4))
@@ -133,13 +133,13 @@ def test_normalised_weights_are_finite_where_all_are_0() -> None:
     assert all(p.grad.isfinite().all() for p in mixer.hyper_w_1.parameters())
 
 
-@NORMALISE
+@NORMALIZE
 @pytest.mark.parametrize("seed", range(3))
 def test_the_value_of_expectations_is_the_expected_value(
-    normalise: bool, seed: int
+    normalize: bool, seed: int
 ) -> None:
     """All joint actions, each with the probability of agents that choose alone."""
-    mixer = build(normalise=normalise, seed=seed).float()
+    mixer = build(normalize=normalize, seed=seed).float()
     weight, bias = mixer(states(seed=seed).float())
     values = 3 * torch.randn(AGENTS, ACTIONS)
     policies = (2 * torch.randn(AGENTS, ACTIONS)).softmax(-1)
@@ -152,12 +152,12 @@ def test_the_value_of_expectations_is_the_expected_value(
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@NORMALISE
+@NORMALIZE
 @pytest.mark.parametrize("seed", range(5))
 def test_the_best_joint_action_is_that_of_greedy_agents(
-    normalise: bool, seed: int
+    normalize: bool, seed: int
 ) -> None:
-    mixer = build(normalise=normalise, seed=seed)
+    mixer = build(normalize=normalize, seed=seed)
     for state in states(20, seed=seed):
         weight, bias = mixer(state)
         assert (weight > 0).all()
@@ -173,15 +173,15 @@ def test_the_best_joint_action_is_that_of_greedy_agents(
 
 
 def test_without_a_bias_the_state_adds_nothing() -> None:
-    mixer = build(normalise=True, use_bias=False)
+    mixer = build(normalize=True, use_bias=False)
     _, bias = mixer(states(3))
     assert (bias == 0).all()
     assert not any(name.startswith("bias") for name, _ in mixer.named_parameters())
 
 
-@NORMALISE
-def test_all_parameters_learn(normalise: bool) -> None:
-    mixer = build(normalise=normalise)
+@NORMALIZE
+def test_all_parameters_learn(normalize: bool) -> None:
+    mixer = build(normalize=normalize)
     weight, bias = mixer(states(9))
     values = torch.arange(9.0 * AGENTS).view(9, AGENTS, 1)
     linear_mix(values, weight, bias).sum().backward()

@@ -47,7 +47,7 @@ def make_dop(
     recurrent: bool = False,
     lmbda: float | None = None,
     share_of_uniform: float = 0.0,
-    normalise: bool = True,
+    normalize: bool = True,
     use_bias: bool = True,
     **options: Any,
 ) -> DopLoss:
@@ -59,7 +59,7 @@ def make_dop(
         state_dim=state_size(n_agents),
         n_agents=n_agents,
         embed_dim=EMBED,
-        normalise=normalise,
+        normalize=normalize,
         use_bias=use_bias,
     )
     sequential = recurrent or lmbda is not None
@@ -113,7 +113,7 @@ class Team:
         )
 
     def gain(self, action: list[int], gradient: str) -> Tensor:
-        """What actors maximise, mean over agents."""
+        """What actors maximize, mean over agents."""
         gains = []
         for i, expected in enumerate(self.baselines):
             k = self.weights[i].item()
@@ -142,7 +142,7 @@ class Networks:
         share_of_uniform: float,
     ) -> None:
         self.actors, self.others = actors, others
-        self.normalise = loss.mixer_network.module.normalise
+        self.normalize = loss.mixer_network.module.normalize
         self.share = share_of_uniform
 
     def team(self, moment: Moment) -> Team:
@@ -162,7 +162,7 @@ class Networks:
         for agent in range(len(moment.mask)):
             terms = first[agent * EMBED : (agent + 1) * EMBED].abs() * last.abs()
             weights.append(sum(terms))
-        if self.normalise:
+        if self.normalize:
             total = sum(weights) + 1e-10
             weights = [k / total for k in weights]
         if "module.bias.0.weight" not in own:

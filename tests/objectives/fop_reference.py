@@ -175,7 +175,7 @@ def regret(
     policies: list[dict[int, Tensor]],
     alpha: float,
 ) -> Tensor:
-    """What actors minimise, mean over agents, in which values are plain numbers."""
+    """What actors minimize, mean over agents, in which values are plain numbers."""
     total = 0.0
     for agent, own in enumerate(policies):
         first, second = (

@@ -11,7 +11,7 @@ from tensordict import NestedKey, TensorDict, TensorDictBase, unravel_key
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
+from remix_plugin.objectives.factorized_q import FactorizedQLoss
 from remix_plugin.objectives.qtran import QtranLoss
 from remix_plugin.objectives.sequences import pack_rows
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
@@ -23,7 +23,7 @@ OBSERVATION = ("agents", "observation")
 # Names that the losses share stand for the same keys in all of them.
 DEFAULTS: dict[str, NestedKey] = {
     name: key
-    for loss in (WeightedProjectionLoss, FactorisedQLoss, QtranLoss)
+    for loss in (WeightedProjectionLoss, FactorizedQLoss, QtranLoss)
     for name, key in asdict(loss._AcceptedKeys()).items()
 }
 INITIAL_STATES = (

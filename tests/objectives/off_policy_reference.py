@@ -108,7 +108,7 @@ def spread(values: list[list[float]], steps: list[Step]) -> tuple[float, float]:
 
 
 def gradients_by_loss(loss: Any, result: TensorDictBase) -> dict[str, dict]:
-    """Gradients of one loss after the other, as optimisers take them."""
+    """Gradients of one loss after the other, as optimizers take them."""
     found = {}
     for name in [key for key in result.keys() if key.startswith("loss_")]:
         loss.zero_grad()

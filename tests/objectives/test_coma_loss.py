@@ -412,7 +412,7 @@ def test_actors_pause_after_as_many_updates_as_were_told() -> None:
     loss.write_targets(rows)
     batch = rows.reshape(-1)
     actors = [*loss.actor_network_params.values(True, True), loss.pause]
-    optimisers = {
+    optimizers = {
         "loss_actor": torch.optim.Adam(actors, lr=0.1),
         "loss_critic": torch.optim.Adam(
             list(loss.critic_network_params.values(True, True)), lr=0.1
@@ -425,10 +425,10 @@ def test_actors_pause_after_as_many_updates_as_were_told() -> None:
             loss.learn_for(told)
         before = [entries_of(loss, name) for name in names]
         result = loss(batch)
-        for name, optimiser in optimisers.items():
+        for name, optimizer in optimizers.items():
             result[name].backward()
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
         after = [entries_of(loss, name) for name in names]
         learnt.append(changed(before[0], after[0]))
         assert changed(before[1], after[1])

@@ -97,7 +97,7 @@ def test_losses_and_gradients_equal_a_slow_implementation(options: str) -> None:
 
 @ALL_MODES
 @BY_OTHERS
-def test_padded_and_prioritised_batches_equal_a_slow_implementation(
+def test_padded_and_prioritized_batches_equal_a_slow_implementation(
     mode: str, others: str
 ) -> None:
     options = {**MODES[mode], "others": others, "logit_coef": 0.25}
@@ -356,7 +356,7 @@ def test_losses_train_their_networks_and_no_others(mode: str, others: str) -> No
 
 
 def test_losses_share_no_graph() -> None:
-    # As optimisers of the one move weights before the other is differentiated.
+    # As optimizers of the one move weights before the other is differentiated.
     loss, td = make_maddpg(), rewarded_batch({})
     result = loss(td)
     result["loss_critic"].backward()

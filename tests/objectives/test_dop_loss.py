@@ -49,7 +49,7 @@ EXACT: dict[str, dict[str, Any]] = {
     "one-hot": {"action_space": "one-hot"},
     "one-agent": {"n_agents": 1},
     "l1": {"loss_function": "l1"},
-    "not-normalised": {"normalise": False, "use_bias": False},
+    "not-normalized": {"normalize": False, "use_bias": False},
     "floor": {"share_of_uniform": 0.25, "actor_gradient": "sampled"},
     "one-step": {"sequential": True, "n_steps": 1},
     "two-steps": {"sequential": True, "n_steps": 2, "tree_lambda": 1.0},
@@ -115,7 +115,7 @@ def test_recent_rows_equal_a_slow_implementation(
 
 @pytest.mark.parametrize("rows", [(), (2,)], ids=["none", "some"])
 @pytest.mark.parametrize("options", ["flat", "recurrent"])
-def test_padded_and_prioritised_batches_equal_a_slow_implementation(
+def test_padded_and_prioritized_batches_equal_a_slow_implementation(
     options: str, rows: tuple[int, ...]
 ) -> None:
     assert_equals_reference(RECENT[options], rows, padded=True, prioritized=True)
@@ -356,14 +356,14 @@ def test_actors_rest_between_their_updates() -> None:
     loss = make_dop(actor_update_period=3)
     td = make_batch(8)
     actors = [*loss.actor_network_params.values(True, True)]
-    optimiser = torch.optim.Adam([*actors, loss.pause], lr=0.1)
+    optimizer = torch.optim.Adam([*actors, loss.pause], lr=0.1)
     moved = []
     for _ in range(7):
         before = [parameter.detach().clone() for parameter in actors]
         result = loss(td)
         result["loss_actor"].backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
         same = [torch.equal(p, q) for p, q in zip(actors, before, strict=True)]
         assert any(same) == all(same)
         moved.append(not all(same))

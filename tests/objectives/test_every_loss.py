@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from factorised_setup import make_factorised
+from factorized_setup import make_factorized
 from loss_batches import OBSERVATION, gradients, make_batch
 from projection_setup import make_loss, make_weighting
 from qtran_reference import make_qtran
@@ -28,9 +28,9 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "remix": partial(make_projection, "remix-mean"),
     "owqmix": partial(make_projection, "optimistic"),
     "cwqmix": partial(make_projection, "central"),
-    "tunedqmix": partial(make_factorised, "qmix"),
-    "qplex": partial(make_factorised, "qplex"),
-    "qatten": partial(make_factorised, "qatten"),
+    "tunedqmix": partial(make_factorized, "qmix"),
+    "qplex": partial(make_factorized, "qplex"),
+    "qatten": partial(make_factorized, "qatten"),
     "qtran": make_qtran,
     "qtran-coma": partial(make_qtran, features=False),
 }

@@ -85,7 +85,7 @@ def test_losses_and_gradients_equal_a_slow_implementation(
 
 
 @pytest.mark.parametrize("options", ["flat", "lambda-reference", "recurrent-lambda"])
-def test_padded_and_prioritised_batches_equal_a_slow_implementation(
+def test_padded_and_prioritized_batches_equal_a_slow_implementation(
     options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more = {"padded": True, "prioritized": True}

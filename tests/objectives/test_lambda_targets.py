@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from factorised_setup import make_factorised
+from factorized_setup import make_factorized
 from loss_batches import (
     GAMMA,
     OBSERVATION,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")
 
 MAKERS: dict[str, Any] = {
     "projection": lambda **options: make_loss(make_weighting("central"), **options),
-    "factorised": lambda **options: make_factorised("qplex", **options),
+    "factorized": lambda **options: make_factorized("qplex", **options),
     "qtran": make_qtran,
 }
 LOSSES = pytest.mark.parametrize("kind", MAKERS)

@@ -1,4 +1,4 @@
-"""Keys, refusals and states of the losses of factorised values and of QTRAN."""
+"""Keys, refusals and states of the losses of factorized values and of QTRAN."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 import pytest
 import torch
-from factorised_setup import make_factorised
+from factorized_setup import make_factorized
 from loss_batches import gradients, make_batch
 from qtran_reference import make_qtran
 from tensordict import NestedKey, TensorDict
 from torch import Tensor
 from torchrl.objectives import HardUpdate, SoftUpdate
 
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
+from remix_plugin.objectives.factorized_q import FactorizedQLoss
 from remix_plugin.objectives.qtran import QtranLoss
 
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")
 
 # Those mixers read and write all that any does.
 MAKERS: dict[str, Any] = {
-    "qplex": lambda **options: make_factorised("qplex", **options),
-    "qatten": lambda **options: make_factorised("qatten", **options),
+    "qplex": lambda **options: make_factorized("qplex", **options),
+    "qatten": lambda **options: make_factorized("qatten", **options),
     "qtran": make_qtran,
 }
 KEYS: dict[str, Any] = {
-    "qplex": FactorisedQLoss._AcceptedKeys(),
-    "qatten": FactorisedQLoss._AcceptedKeys(),
+    "qplex": FactorizedQLoss._AcceptedKeys(),
+    "qatten": FactorizedQLoss._AcceptedKeys(),
     "qtran": QtranLoss._AcceptedKeys(),
 }
 LOSSES = pytest.mark.parametrize("kind", MAKERS)
@@ -214,15 +214,15 @@ def test_a_state_dict_restores_the_loss(kind: str, delay_value: bool) -> None:
 
 
 @LOSSES
-def test_an_optimiser_over_all_parameters_lowers_the_loss(kind: str) -> None:
+def test_an_optimizer_over_all_parameters_lowers_the_loss(kind: str) -> None:
     loss = MAKERS[kind]()
-    optimiser = torch.optim.Adam(loss.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=1e-2)
     td = make_batch(16)
     first = loss(td)["loss"].item()
     for _ in range(60):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss(td)["loss"].backward()
-        optimiser.step()
+        optimizer.step()
     assert loss(td)["loss"].item() < 0.5 * first
 
 

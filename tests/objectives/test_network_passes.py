@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from factorised_setup import MIXERS, make_factorised
+from factorized_setup import MIXERS, make_factorized
 from loss_batches import make_batch
 from projection_setup import make_loss, make_weighting
 from qtran_reference import make_qtran
@@ -116,11 +116,11 @@ def test_the_projection_of_transitions_runs_now_and_after(
 @RECURRENT
 @DOUBLE_Q
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_a_factorised_value_unrolls_each_network_once(
+def test_a_factorized_value_unrolls_each_network_once(
     mixer: str, double_q: bool, recurrent: bool
 ) -> None:
     td, length = rows(recurrent)
-    loss = make_factorised(
+    loss = make_factorized(
         mixer, recurrent=recurrent, sequential=True, double_q=double_q
     )
     calls, sizes = count(loss, td)
@@ -132,9 +132,9 @@ def test_a_factorised_value_unrolls_each_network_once(
 
 
 @DOUBLE_Q
-def test_a_factorised_value_of_transitions_runs_now_and_after(double_q: bool) -> None:
+def test_a_factorized_value_of_transitions_runs_now_and_after(double_q: bool) -> None:
     # Target utilities that choose are those that value: one pass.
-    calls, _ = count(make_factorised("qmix", double_q=double_q), make_batch(6))
+    calls, _ = count(make_factorized("qmix", double_q=double_q), make_batch(6))
     assert calls == {
         "local_value": 1 + double_q,
         "local_value_target": 1,

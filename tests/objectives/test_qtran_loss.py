@@ -95,7 +95,7 @@ def test_loss_and_gradients_equal_a_slow_implementation(
 
 @FEATURES
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_padded_and_prioritised_batches_equal_a_slow_implementation(
+def test_padded_and_prioritized_batches_equal_a_slow_implementation(
     features: bool, recurrent: bool
 ) -> None:
     options = {"recurrent": recurrent}

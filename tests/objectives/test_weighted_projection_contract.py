@@ -286,22 +286,22 @@ def test_without_delay_there_are_no_target_parameters() -> None:
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_an_optimiser_over_all_parameters_lowers_the_loss(weighting: str) -> None:
+def test_an_optimizer_over_all_parameters_lowers_the_loss(weighting: str) -> None:
     loss = make_loss(make_weighting(weighting))
-    optimiser = torch.optim.Adam(loss.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=1e-2)
     batch = make_batch(16)
     before = {name: pair[1] for name, pair in snapshot(loss).items()}
     first = loss(batch)["loss"].item()
     for _ in range(60):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss(batch)["loss"].backward()
-        optimiser.step()
+        optimizer.step()
     assert loss(batch)["loss"].item() < 0.5 * first
     for name, (_, target) in snapshot(loss).items():
         assert torch.equal(target, before[name]), name
 
 
-def test_the_optimiser_sees_online_parameters_and_no_others() -> None:
+def test_the_optimizer_sees_online_parameters_and_no_others() -> None:
     loss = make_loss()
     expected = {
         id(p) for name in NETWORKS for p in online_parameters(loss, name).values()

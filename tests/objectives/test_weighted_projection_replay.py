@@ -1,4 +1,4 @@
-"""The projection loss and prioritised replay: each reads what the other writes."""
+"""The projection loss and prioritized replay: each reads what the other writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves are told apart, in colour and in grey, and keep their looks."""
+"""Curves are told apart, in color and in gray, and keep their looks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ WEIGHTS = [label for label in STYLES if label.startswith("remix_w_min_")]
 
 
 def linear(color: str) -> np.ndarray:
-    """Linear red, green and blue of a colour in sRGB."""
+    """Linear red, green and blue of a color in sRGB."""
     srgb = np.array(to_rgb(color))
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def luminance(color: str) -> float:
-    """As a grey printer has it, 0 is black."""
+    """As a gray printer has it, 0 is black."""
     return float(linear(color) @ [0.2126, 0.7152, 0.0722])
 
 
@@ -49,7 +49,7 @@ def test_what_the_papers_suites_run_has_a_style(number: int) -> None:
 
 # How those see linear red, green and blue who lack one kind of cone: Machado, Oliveira
 # and Fernandes (2009), severity 1
-COLOUR_BLIND = {
+COLOR_BLIND = {
     "nobody": np.eye(3),
     "protanopia": np.array(
         [
@@ -83,23 +83,23 @@ TO_XYZ = np.array(
 
 
 def lab(color: str, seen: np.ndarray) -> np.ndarray:
-    """CIELAB coordinates of a colour, as somebody sees it."""
+    """CIELAB coordinates of a color, as somebody sees it."""
     xyz = TO_XYZ @ np.clip(seen @ linear(color), 0, 1)
     x, y, z = np.cbrt(np.maximum(xyz / TO_XYZ.sum(1), 0.008856))
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-@pytest.mark.parametrize("who", COLOUR_BLIND)
+@pytest.mark.parametrize("who", COLOR_BLIND)
 @pytest.mark.parametrize(
     "labels", [COMPARED, POLICIES, ["remix", *TERMS], ["remix", *WEIGHTS]], ids=len
 )
-def test_lines_within_a_figure_differ_in_colour_or_line(
+def test_lines_within_a_figure_differ_in_color_or_line(
     labels: list[str], who: str
 ) -> None:
     for first, second in combinations([STYLES[label] for label in labels], 2):
         if first.line == second.line:
-            colors = [lab(style.color, COLOUR_BLIND[who]) for style in (first, second)]
-            # Colours that are 10 apart are told from each other at a glance.
+            colors = [lab(style.color, COLOR_BLIND[who]) for style in (first, second)]
+            # Colors that are 10 apart are told from each other at a glance.
             assert np.linalg.norm(colors[0] - colors[1]) > 10, (first, second)
 
 

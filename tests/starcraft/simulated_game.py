@@ -1,7 +1,7 @@
 """A StarCraft II process that runs no StarCraft II, for tests of its clients.
 
 It stands in for the binary only: pysc2's own ``RemoteController`` talks to it, in
-serialised protocol buffers, so that everything above the websocket is the real thing.
+serialized protocol buffers, so that everything above the websocket is the real thing.
 Needs pysc2; take it through the fixture ``simulated_game``.
 """
 

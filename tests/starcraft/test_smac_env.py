@@ -165,7 +165,7 @@ def test_agents_see_all_in_sight(double, map_name):
     assert deaths
 
 
-def test_masks_are_honoured_and_the_dead_are_zeros(double):
+def test_masks_are_honored_and_the_dead_are_zeros(double):
     torch.manual_seed(0)
     env = make_env("8m")
     steps = torch.cat([play(env) for _ in range(3)])

@@ -35,7 +35,7 @@ def test_max_reward_grows_until_an_episode_has_finished(double):
     env.close()
     env.close()
     assert log.EVENTS[-1]["event"] == "close"
-    # Those that were replaced are closed by their finalisers.
+    # Those that were replaced are closed by their finalizers.
     assert log.count("close") == 4
 
 

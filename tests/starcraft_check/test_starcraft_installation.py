@@ -51,7 +51,7 @@ def test_bare_machine_lacks_package_and_game(bare_machine: Path) -> None:
     _check_says(package, "'smacv2'", sys.executable, "pip install git+https")
     _check_says(package, "github.com/oxwhirl/smacv2.git")
     _check_says(folder, bare_machine / "StarCraftII", "SC2PATH is not set", "4.10")
-    _check_says(folder, "export SC2PATH=", "s2client-proto#downloads", "licence")
+    _check_says(folder, "export SC2PATH=", "s2client-proto#downloads", "license")
 
 
 def test_error_joins_the_problems_and_names_smax_last(bare_machine: Path) -> None:
@@ -67,7 +67,7 @@ def test_error_joins_the_problems_and_names_smax_last(bare_machine: Path) -> Non
     assert str(pickle.loads(pickle.dumps(caught.value))) == text
 
 
-def test_nothing_accepts_the_licence_for_the_user(bare_machine: Path) -> None:
+def test_nothing_accepts_the_license_for_the_user(bare_machine: Path) -> None:
     folder = Path(sys.modules[StarCraftError.__module__].__file__ or "").parent
     for path in folder.glob("*.py"):
         assert "iagree" not in path.read_text().lower()
@@ -79,7 +79,7 @@ def test_missing_pysc2_is_named(game: Path, tmp_path: Path) -> None:
     _check_says(_only(), "'pysc2'", sys.executable, "pip install pysc2")
 
 
-def test_optimiser_of_the_same_name_is_not_smac(
+def test_optimizer_of_the_same_name_is_not_smac(
     game: Path, add_packages: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = make_packages(tmp_path / "site", "smac")
@@ -87,7 +87,7 @@ def test_optimiser_of_the_same_name_is_not_smac(
     (folder / "smac/env/starcraft2/__init__.py").unlink()
     (folder / "smac/env/starcraft2").rmdir()
     problem = _only("3m", "smac")
-    _check_says(problem, folder / "smac", "unrelated optimiser", "env/starcraft2")
+    _check_says(problem, folder / "smac", "unrelated optimizer", "env/starcraft2")
     _check_says(problem, "pip install git+https://github.com/oxwhirl/smac.git")
 
 
@@ -150,7 +150,7 @@ def test_missing_versions_are_named(game: Path) -> None:
     _check_says(_only("3m"), game / "Versions", "no folder Base<build>", "Unpack")
 
 
-def test_folder_around_the_game_is_recognised(
+def test_folder_around_the_game_is_recognized(
     game: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SC2PATH", str(game.parent))
@@ -233,7 +233,7 @@ def test_both_packages_in_one_process_are_refused(
     imported: str,
 ) -> None:
     make_packages(tmp_path / "site", "smac")
-    # The optimiser of this name has no ``env``, and is harmless.
+    # The optimizer of this name has no ``env``, and is harmless.
     module = ModuleType(imported)
     monkeypatch.setitem(sys.modules, imported, module)
     assert check_starcraft("3m", asked) == []

@@ -1,4 +1,4 @@
-"""Each factor of a weight and each normalisation, against values worked by hand."""
+"""Each factor of a weight and each normalization, against values worked by hand."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class MatrixGameEnv(EnvBase):
 
     With the payoff of Son et al., "QTRAN" (2019), Table 1, a monotonic mixer cannot
     represent the optimum beside its surroundings, which makes it the smallest test of
-    what a value factorisation emphasises.
+    what a value factorization emphasizes.
 
     Entries, with B environments, n agents, A actions: ``("agents", "observation")``
     float ``[B, n, 1 + n]``, the constant 1 and the agent's index, one-hot;

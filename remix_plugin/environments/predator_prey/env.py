@@ -31,16 +31,16 @@ class PredatorPreyEnv(EnvBase):
     """Predators hunt prey on a grid; a prey must be caught by several at once.
 
     The task of Böhmer et al., "Deep Coordination Graphs" (2020), section on relative
-    overgeneralisation, as Weighted QMIX (2020) and ReMIX (2023) use it. The rules
+    overgeneralization, as Weighted QMIX (2020) and ReMIX (2023) use it. The rules
     follow the code behind those papers, ``stag_hunt`` in wendelinboehmer/dcg:
 
     - Predators that are not frozen act one after another in a random order: right,
       down, left, up, stay, catch. A move succeeds if the cell is free.
     - Prey then act in a random order. A prey that ``capture_size`` or more
-      neighbouring predators catch is gone: the team earns ``capture_reward`` once and
+      neighboring predators catch is gone: the team earns ``capture_reward`` once and
       those predators are frozen and leave the grid. A prey that fewer predators try to
       catch costs the team ``punishment``. A prey that is not caught moves to a random
-      free neighbouring cell.
+      free neighboring cell.
     - The episode terminates when no prey or no predator is left, and is truncated
       after ``max_steps`` (``truncated`` is not set where ``terminated`` is).
 
@@ -279,8 +279,8 @@ class PredatorPreyEnv(EnvBase):
     def _observation(self, world: World, predators: Tensor, prey: Tensor) -> Tensor:
         frozen = world.predators == self._geometry.parking
         # Around the parking cell there is nothing to index: look from anywhere inside.
-        centre = torch.where(frozen, self._geometry.inside[0], world.predators)
-        seen = (centre[..., None] + self._geometry.window).flatten(-2)  # [B, N*K]
+        center = torch.where(frozen, self._geometry.inside[0], world.predators)
+        seen = (center[..., None] + self._geometry.window).flatten(-2)  # [B, N*K]
         planes = [predators.gather(-1, seen), prey.gather(-1, seen)]
         if self.config.include_hare_channel:
             planes.append(torch.zeros_like(planes[0]))

@@ -15,7 +15,7 @@ HEADER = 44
 BACKGROUND = "white"
 GRID = "#d9d9d9"
 INK = "#222222"
-# Okabe and Ito's palette, told apart by the colour-blind.
+# Okabe and Ito's palette, told apart by the color-blind.
 PREDATOR = "#0072B2"
 CATCHING = "#E69F00"
 PREY = "#009E73"
@@ -60,12 +60,12 @@ def draw_frame(
     _draw_grid(canvas, config)
     for where in prey:
         if where is not None:
-            x, y = _centre(where)
+            x, y = _center(where)
             r = CELL * 0.36
             canvas.polygon([(x, y - r), (x + r, y), (x, y + r), (x - r, y)], fill=PREY)
     for number, where in enumerate(predators):
         if where is not None:
-            x, y = _centre(where)
+            x, y = _center(where)
             r = CELL * 0.38
             ring = CATCHING if last_action[number] == CATCH_ACTION else PREDATOR
             canvas.ellipse([x - r, y - r, x + r, y + r], PREDATOR, ring, width=5)
@@ -104,6 +104,6 @@ def _draw_grid(canvas: ImageDraw.ImageDraw, config: PredatorPreyConfig) -> None:
         canvas.line([(MARGIN, y), (right, y)], fill=GRID)
 
 
-def _centre(where: tuple[int, int]) -> tuple[float, float]:
+def _center(where: tuple[int, int]) -> tuple[float, float]:
     row, column = where
     return MARGIN + (column + 0.5) * CELL, HEADER + (row + 0.5) * CELL

@@ -5,7 +5,7 @@ the numbers of Deep Coordination Graphs, Weighted QMIX and ReMIX.
 
 Shapes: B worlds, N predators, M prey, C cells of the padded grid, K cells in sight.
 
-A cell is one index into the grid padded with walls, so that a neighbour is an offset
+A cell is one index into the grid padded with walls, so that a neighbor is an offset
 and no coordinate is ever checked against a border. An actor that has left the grid
 stands on ``Geometry.parking``, a cell amid walls: whatever is computed for it there
 changes nothing.
@@ -40,7 +40,7 @@ class Geometry:
         self.width = width
         self.pad = pad
         # Two rows of wall below the grid, the parking cell in the first of them: all
-        # its neighbours exist and are walls.
+        # its neighbors exist and are walls.
         self.n_cells = (rows + 2) * width
         self.parking = rows * width + 1
         row = torch.arange(config.grid_height, device=device)
@@ -48,8 +48,8 @@ class Geometry:
         self.inside = ((row[:, None] + pad) * width + column + pad).flatten()  # [H*W]
         self.wall = torch.ones(self.n_cells, dtype=torch.bool, device=device)
         self.wall[self.inside] = False
-        self.neighbours = torch.tensor([1, width, -1, -width], device=device)
-        self.offsets = torch.cat([self.neighbours, self.neighbours.new_zeros(2)])
+        self.neighbors = torch.tensor([1, width, -1, -width], device=device)
+        self.offsets = torch.cat([self.neighbors, self.neighbors.new_zeros(2)])
         reach = torch.arange(-radius, radius + 1, device=device)
         self.window = (reach[:, None] * width + reach).flatten()  # [K]
 
@@ -98,7 +98,7 @@ class StepDraws:
         predator_order (Tensor): indices of predators in the order in which they act
             ``[B, N]``.
         prey_order (Tensor): the same for prey ``[B, M]``.
-        prey_move (Tensor): in [0, 1) for each prey ``[B, M]``: the free neighbouring
+        prey_move (Tensor): in [0, 1) for each prey ``[B, M]``: the free neighboring
             cell it moves to is number ``floor(prey_move * n_free)``, counted in the
             order right, down, left, up.
         prey_rest (Tensor): in [0, 1) for each prey ``[B, M]``: it rests if this is
@@ -187,7 +187,7 @@ def channels(world: World, geometry: Geometry) -> tuple[Tensor, Tensor]:
 def action_mask(world: World, geometry: Geometry, config: PredatorPreyConfig) -> Tensor:
     """Available actions of each predator, bool ``[B, N, 6]``."""
     # Around the parking cell are walls and no prey: who is frozen can only stay.
-    around = (world.predators[..., None] + geometry.neighbours).flatten(-2)  # [B, N*4]
+    around = (world.predators[..., None] + geometry.neighbors).flatten(-2)  # [B, N*4]
     has_prey = torch.zeros(
         *world.step.shape[:-1],
         geometry.n_cells,
@@ -240,7 +240,7 @@ def advance(
     for turn in range(config.n_prey):
         who = draws.prey_order[..., turn : turn + 1]  # [B, 1]
         cell = prey.gather(-1, who)
-        around = cell + geometry.neighbours  # [B, 4]
+        around = cell + geometry.neighbors  # [B, 4]
         hunters = catchers.gather(-1, around)
         n_hunters = hunters.sum(-1, keepdim=True)
         caught = n_hunters >= config.capture_size
@@ -290,7 +290,7 @@ def _move_predators(
 
 
 def _pick(cell: Tensor, around: Tensor, allowed: Tensor, draw: Tensor) -> Tensor:
-    """The allowed neighbour that ``draw`` selects, or ``cell`` if there is none."""
+    """The allowed neighbor that ``draw`` selects, or ``cell`` if there is none."""
     rank = allowed.cumsum(-1)  # [B, 4]
     n_allowed = rank[..., -1:]
     # draw < 1, but the product may round up to n_allowed.

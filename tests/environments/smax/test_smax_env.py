@@ -207,9 +207,9 @@ def test_partial_reset_begins_the_chosen_rows_anew() -> None:
     positions = begun["unit_positions"]
     assert not (positions == before).any()
     assert not (positions[0] == positions[1]).any()
-    centres = np.array([[8.0, 16.0]] * 3 + [[24.0, 16.0]] * 3)
+    centers = np.array([[8.0, 16.0]] * 3 + [[24.0, 16.0]] * 3)
     # Two either way, and a little for those that would overlap
-    assert (np.abs(positions - centres) <= 3).all()
+    assert (np.abs(positions - centers) <= 3).all()
     seen = fresh["agents", "observation"]
     assert (health_of(seen) == 1).all()
     own = torch.from_numpy(positions[:, :3] / 32)

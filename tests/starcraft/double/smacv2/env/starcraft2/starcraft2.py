@@ -331,6 +331,6 @@ class StarCraft2Env(Battle):
         for unit in self._all_units():
             if unit.health > 0:
                 x, y = int(4 * unit.pos.x), int(4 * unit.pos.y)
-                colour = (0, 255, 0) if unit.owner == ALLY else (255, 0, 0)
-                picture[y : y + 4, x : x + 4] = colour
+                color = (0, 255, 0) if unit.owner == ALLY else (255, 0, 0)
+                picture[y : y + 4, x : x + 4] = color
         return picture

@@ -274,5 +274,5 @@ class Views:
 
 
 def _relative(unit: Unit) -> tuple[float, float]:
-    """Position relative to the map's centre, in its lengths."""
+    """Position relative to the map's center, in its lengths."""
     return (unit.pos.x - SIZE / 2) / SIZE, (unit.pos.y - SIZE / 2) / SIZE

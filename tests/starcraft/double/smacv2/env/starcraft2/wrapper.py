@@ -49,18 +49,18 @@ class SurroundedOrReflected:
     def generate(self) -> dict[str, Any]:
         """Positions of both sides, ``[n, 2]`` each."""
         n_units, n_enemies = self._config["n_units"], self._config["n_enemies"]
-        centre = np.array([self._config["map_x"], self._config["map_y"]]) / 2
+        center = np.array([self._config["map_x"], self._config["map_y"]]) / 2
         if self._rng.random() > self._config["p"]:
-            ours = centre + self._rng.uniform(-1, 1, (n_units, 2))
+            ours = center + self._rng.uniform(-1, 1, (n_units, 2))
             corners = self._rng.choice([-1, 1], (n_enemies, 2)) / np.sqrt(2)
-            theirs = centre + SPREAD * corners
+            theirs = center + SPREAD * corners
             theirs += self._rng.uniform(-1, 1, (n_enemies, 2))
         else:
             number = max(n_units, n_enemies)
             offsets = self._rng.uniform((-1, -4), (1, 4), (number, 2))
             offsets[:, 0] -= SPREAD / 2
-            ours = centre + offsets[:n_units]
-            theirs = centre + (offsets * (-1, 1))[:n_enemies]
+            ours = center + offsets[:n_units]
+            theirs = center + (offsets * (-1, 1))[:n_enemies]
         return {
             "ally_start_positions": {"item": ours, "id": 0},
             "enemy_start_positions": {"item": theirs, "id": 0},

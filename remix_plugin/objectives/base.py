@@ -1,4 +1,4 @@
-"""What the losses of value factorisation share."""
+"""What the losses of value factorization share."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class TeamLoss(LossModule):
     that begins within an episode starts from the hidden state that the batch holds for
     it, or from zero where it holds none.
 
-    Prioritised replay: the squared TD error is written as priority, and means over a
-    batch are weighted with the importance weights of the sampler, normalised by their
+    Prioritized replay: the squared TD error is written as priority, and means over a
+    batch are weighted with the importance weights of the sampler, normalized by their
     sum, as in TorchRL's ``DQNLoss``.
 
     Keyword Args:
@@ -65,7 +65,7 @@ class TeamLoss(LossModule):
                 root and under ``"next"``; not read without ``use_action_mask``.
             priority (NestedKey): squared TD error of the joint value, written,
                 ``[*B, 1]``, or ``[*B, n, 1]`` where the entry above it has agents.
-            priority_weight (NestedKey): importance weights of prioritised replay.
+            priority_weight (NestedKey): importance weights of prioritized replay.
             valid (NestedKey): false for padding, which must be finite and, in rows,
                 at their end, bool ``[*B]``; all count where absent. TorchRL's
                 ``split_trajectories`` writes it.
@@ -156,7 +156,7 @@ class TeamLoss(LossModule):
         if value_type is ValueEstimators.TD0:
             estimator = TD0Estimator(value_network=None, **hyperparams)
         elif self.sequential or self.targets_at_collection:
-            # The vectorised estimator drops small powers of gamma * lmbda, and fails
+            # The vectorized estimator drops small powers of gamma * lmbda, and fails
             # where all are small.
             estimator = TDLambdaEstimator(
                 value_network=None, vectorized=False, **hyperparams

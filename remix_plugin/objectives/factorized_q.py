@@ -1,4 +1,4 @@
-"""The loss of value factorisations that regress one joint value on its own target."""
+"""The loss of value factorizations that regress one joint value on its own target."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from remix_plugin.objectives.functional import (
     weighted_mean,
 )
 from remix_plugin.objectives.passes import TransitionPasses
-from remix_plugin.objectives.value_factorisation import ValueFactorisationLoss
+from remix_plugin.objectives.value_factorization import ValueFactorizationLoss
 from remix_plugin.validation import check_number
 
 
-class FactorisedQLoss(ValueFactorisationLoss):
+class FactorizedQLoss(ValueFactorizationLoss):
     """Regresses a mix of the agents' utilities on a bootstrapped target.
 
     ``L = c mean((Q_tot(s, u) - y)^2)`` with ``c`` the ``td_coef``, ``y = r + gamma (1 -
@@ -37,7 +37,7 @@ class FactorisedQLoss(ValueFactorisationLoss):
     Unlike TorchRL's ``QMixerLoss`` it has double Q-learning, targets over several
     steps, exact values of recurrent networks and mixers with other inputs.
 
-    Returned, all scalars: ``loss`` for the optimiser; detached, ``loss_td`` (without
+    Returned, all scalars: ``loss`` for the optimizer; detached, ``loss_td`` (without
     ``c``), ``chosen_value_mean``, ``target_value_mean``, ``loss_penalty`` if the mixer
     writes a penalty, and the mean of each of ``metrics``. Written into the batch: the
     priority.
@@ -52,7 +52,7 @@ class FactorisedQLoss(ValueFactorisationLoss):
             returned, as ``<name>_mean``.
         td_coef (float): factor of the regression, positive; 0.5 in pymarl2. It matters
             beside a penalty, and where the norm of gradients is clipped.
-        **kwargs: as :class:`~.value_factorisation.ValueFactorisationLoss`.
+        **kwargs: as :class:`~.value_factorization.ValueFactorizationLoss`.
 
     Raises:
         ValueError: as the base class, or if ``td_coef`` is out of range.
@@ -60,7 +60,7 @@ class FactorisedQLoss(ValueFactorisationLoss):
     """
 
     @dataclass
-    class _AcceptedKeys(ValueFactorisationLoss._AcceptedKeys):
+    class _AcceptedKeys(ValueFactorizationLoss._AcceptedKeys):
         """Entries that the loss reads and writes besides those of its base.
 
         Attributes:

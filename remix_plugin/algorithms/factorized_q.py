@@ -9,20 +9,20 @@ from typing import Any
 
 from tensordict.nn import TensorDictModule
 
-from remix_plugin.algorithms.value_factorisation import (
-    ValueFactorisation,
-    ValueFactorisationConfig,
+from remix_plugin.algorithms.value_factorization import (
+    ValueFactorization,
+    ValueFactorizationConfig,
 )
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
+from remix_plugin.objectives.factorized_q import FactorizedQLoss
 from remix_plugin.validation import check_number
 
 
-class FactorisedQ(ValueFactorisation):
+class FactorizedQ(ValueFactorization):
     """QMIX's regression with a mixer that a subclass makes.
 
     Args:
         td_coef (float): factor of the regression's loss.
-        **kwargs: as :class:`~.value_factorisation.ValueFactorisation`.
+        **kwargs: as :class:`~.value_factorization.ValueFactorization`.
 
     Attributes:
         metrics (sequence of str): outputs of the mixer whose means are logged.
@@ -40,9 +40,9 @@ class FactorisedQ(ValueFactorisation):
 
     def get_loss(
         self, group: str, policy: TensorDictModule, options: dict[str, Any]
-    ) -> FactorisedQLoss:
+    ) -> FactorizedQLoss:
         """The regression of the joint value on its own target."""
-        return FactorisedQLoss(
+        return FactorizedQLoss(
             policy[0],
             self.get_mixer(group),
             metrics=self.metrics,
@@ -52,8 +52,8 @@ class FactorisedQ(ValueFactorisation):
 
 
 @dataclass
-class FactorisedQConfig(ValueFactorisationConfig):
-    """Options of the regression, see :class:`FactorisedQ`.
+class FactorizedQConfig(ValueFactorizationConfig):
+    """Options of the regression, see :class:`FactorizedQ`.
 
     Raises:
         TypeError: if a value has the wrong type.

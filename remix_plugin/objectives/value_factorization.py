@@ -1,4 +1,4 @@
-"""What the losses of value factorisations share."""
+"""What the losses of value factorizations share."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from tensordict import NestedKey, TensorDictBase
 from torch import Tensor
 
-from remix_plugin.objectives.common import TeamLoss
+from remix_plugin.objectives.base import TeamLoss
 from remix_plugin.objectives.functional import greedy_actions
 from remix_plugin.objectives.passes import TransitionPasses
 
 
-class ValueFactorisationLoss(TeamLoss):
+class ValueFactorizationLoss(TeamLoss):
     """Greedy joint actions of agents whose utilities are mixed into a joint value.
 
     Keyword Args:
         double_q (bool): whether the online utilities choose the next joint action,
             rather than their target copy.
-        **kwargs: as :class:`~.common.TeamLoss`.
+        **kwargs: as :class:`~.base.TeamLoss`.
 
     Raises:
         ValueError: as the base class.

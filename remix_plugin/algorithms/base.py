@@ -35,14 +35,14 @@ from remix_plugin.callbacks.videos import Videos
 from remix_plugin.configs import config_path, read_options
 from remix_plugin.data.prioritized import PrioritizedSampler
 from remix_plugin.modules.mixers import MixerState
-from remix_plugin.objectives.common import TeamLoss
+from remix_plugin.objectives.base import TeamLoss
 from remix_plugin.validation import check_choice, check_number
 
 STATE = "mixer_state"
 
 
 class TeamAlgorithm(LeavesNoFolder):
-    """Decentralised agents with discrete actions and one reward for all.
+    """Decentralized agents with discrete actions and one reward for all.
 
     The state that joint values condition on is the task's, or the group's observations
     side by side where a task has none. A subclass makes the policy and the loss.
@@ -170,7 +170,7 @@ class TeamAlgorithm(LeavesNoFolder):
     def get_replay_buffer(
         self, group: str, transforms: list[Transform] | None = None
     ) -> ReplayBuffer:
-        """BenchMARL's replay buffer, prioritised by a sampler that always runs."""
+        """BenchMARL's replay buffer, prioritized by a sampler that always runs."""
         config = self.experiment_config
         if self.on_policy or not config.off_policy_use_prioritized_replay_buffer:
             return super().get_replay_buffer(group, transforms)

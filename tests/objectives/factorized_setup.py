@@ -1,4 +1,4 @@
-"""Losses of factorised values with every mixer, tiny, for their tests."""
+"""Losses of factorized values with every mixer, tiny, for their tests."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from remix_plugin.modules.qatten import (
     attention_entropy,
     attention_penalty,
 )
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
+from remix_plugin.objectives.factorized_q import FactorizedQLoss
 
 MIXERS = ("qmix", "vdn", "qplex", "qatten")
 METRICS = {"qplex": ["importance"], "qatten": ["entropy"]}
 HEADS, EMBED, PENALTY = 2, 3, 0.25
-Keys = FactorisedQLoss._AcceptedKeys
+Keys = FactorizedQLoss._AcceptedKeys
 
 
 def make_mixer(name: str, n_agents: int, keys: Any) -> TensorDictModule:
@@ -86,7 +86,7 @@ def attention_mixer(size: int, keys: Any) -> TensorDictSequential:
     )
 
 
-def make_factorised(
+def make_factorized(
     mixer: str = "qmix",
     *,
     n_agents: int = 3,
@@ -94,7 +94,7 @@ def make_factorised(
     renamed: dict[str, NestedKey] | None = None,
     lmbda: float | None = None,
     **options: Any,
-) -> FactorisedQLoss:
+) -> FactorizedQLoss:
     """A loss whose target networks differ from its online ones."""
     torch.manual_seed(0)
     renamed = renamed or {}
@@ -105,7 +105,7 @@ def make_factorised(
         n_agents=n_agents,
         is_init=keys.is_init,
     )
-    loss = FactorisedQLoss(
+    loss = FactorizedQLoss(
         utilities,
         make_mixer(mixer, n_agents, keys),
         metrics=METRICS.get(mixer, ()),

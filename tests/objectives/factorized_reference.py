@@ -1,4 +1,4 @@
-"""The loss of factorised values once more, slowly, see ``slow_reference``."""
+"""The loss of factorized values once more, slowly, see ``slow_reference``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from factorised_setup import PENALTY
+from factorized_setup import PENALTY
 from loss_batches import GAMMA, N_ACTIONS
 from slow_reference import (
     Moment,
@@ -40,7 +40,7 @@ class Mixed:
 
 
 @dataclass
-class FactorisedReference:
+class FactorizedReference:
     """All that the loss returns and writes, and the gradient of each parameter."""
 
     scalars: dict[str, float]
@@ -48,9 +48,9 @@ class FactorisedReference:
     gradients: dict[str, Tensor]
 
 
-def factorised_reference(
+def factorized_reference(
     loss: Any, batch: TensorDictBase, mixer: str, lmbda: float = 0.0
-) -> FactorisedReference:
+) -> FactorizedReference:
     """Loss of a batch with default keys, whatever its shape."""
     online, target = parameters_of(loss, (LOCAL, MIXER))
     rows = rows_of(loss, batch)
@@ -75,7 +75,7 @@ def factorised_reference(
         total = total + penalty
     for name in mixed[0].metrics:
         scalars[f"{name}_mean"] = mean([m.metrics[name] for m in mixed], steps)
-    return FactorisedReference(
+    return FactorizedReference(
         {"loss": total.item(), **scalars},
         [error.item() ** 2 for error in errors],
         gradients_of(total, online),

@@ -1,4 +1,4 @@
-"""The loss of factorised values against a slow implementation in float64."""
+"""The loss of factorized values against a slow implementation in float64."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from factorised_reference import factorised_reference
-from factorised_setup import METRICS, MIXERS, make_factorised
+from factorized_reference import factorized_reference
+from factorized_setup import METRICS, MIXERS, make_factorized
 from loss_batches import (
     GAMMA,
     OBSERVATION,
@@ -23,7 +23,7 @@ from torch import Tensor
 from torchrl.objectives import ValueEstimators
 
 from remix_plugin.modules.duplex_dueling import duplex_dueling
-from remix_plugin.objectives.factorised_q import FactorisedQLoss
+from remix_plugin.objectives.factorized_q import FactorizedQLoss
 
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")
 
@@ -48,7 +48,7 @@ EXACT = {
 def assert_equals_reference(
     mixer: str, options: dict[str, Any], batch_options: dict[str, Any]
 ) -> None:
-    loss = make_factorised(mixer, **options).double()
+    loss = make_factorized(mixer, **options).double()
     recurrent = options.get("recurrent", False)
     td = make_batch(
         2,
@@ -62,7 +62,7 @@ def assert_equals_reference(
         **batch_options,
     )
     td = to_double(td)
-    expected = factorised_reference(loss, td, mixer, options.get("lmbda") or 0.0)
+    expected = factorized_reference(loss, td, mixer, options.get("lmbda") or 0.0)
     result = loss(td)
     result["loss"].backward()
     assert set(result.keys()) == set(expected.scalars) == set(loss.out_keys)
@@ -85,7 +85,7 @@ def test_loss_and_gradients_equal_a_slow_implementation(
 
 @pytest.mark.parametrize("mixer", MIXERS)
 @pytest.mark.parametrize("recurrent", [False, True])
-def test_padded_and_prioritised_batches_equal_a_slow_implementation(
+def test_padded_and_prioritized_batches_equal_a_slow_implementation(
     mixer: str, recurrent: bool
 ) -> None:
     options = {"recurrent": recurrent}
@@ -100,14 +100,14 @@ def test_the_examples_above_are_not_trivial(mixer: str) -> None:
             continue
         recurrent = options.get("recurrent", False)
         td = make_batch(2, 4, seed=3, rows=True, recurrent=recurrent)
-        values[name] = make_factorised(mixer, **options)(td)["loss"].item()
+        values[name] = make_factorized(mixer, **options)(td)["loss"].item()
     assert len({round(value, 5) for value in values.values()}) == len(values)
 
 
 @pytest.mark.parametrize("mixer", MIXERS)
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_target_parameters_get_no_gradient(mixer: str, recurrent: bool) -> None:
-    loss = make_factorised(mixer, recurrent=recurrent)
+    loss = make_factorized(mixer, recurrent=recurrent)
     loss(make_batch(2, 4, recurrent=recurrent))["loss"].backward()
     assert target_gradients(loss)
     assert all(gradient is None for gradient in target_gradients(loss))
@@ -119,7 +119,7 @@ def test_target_parameters_get_no_gradient(mixer: str, recurrent: bool) -> None:
 def test_the_batch_gains_its_priority_and_nothing_else(
     mixer: str, recurrent: bool
 ) -> None:
-    loss = make_factorised(mixer, recurrent=recurrent)
+    loss = make_factorized(mixer, recurrent=recurrent)
     td = make_batch(2, 4, recurrent=recurrent, stored=recurrent, prioritized=True)
     before = td.clone()
     loss(td)["loss"].backward()
@@ -133,7 +133,7 @@ def test_the_batch_gains_its_priority_and_nothing_else(
 
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_results_are_scalar_floats(mixer: str) -> None:
-    loss = make_factorised(mixer)
+    loss = make_factorized(mixer)
     result = loss(make_batch(6))
     names = ["loss", "loss_td", "chosen_value_mean", "target_value_mean"]
     names += ["loss_penalty"] * (mixer == "qatten")
@@ -147,7 +147,7 @@ def test_results_are_scalar_floats(mixer: str) -> None:
 
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_without_gradients_the_values_are_the_same(mixer: str) -> None:
-    loss, td = make_factorised(mixer), make_batch(6)
+    loss, td = make_factorized(mixer), make_batch(6)
     expected = loss(td)
     with torch.no_grad():
         actual = loss(td)
@@ -158,8 +158,8 @@ def test_without_gradients_the_values_are_the_same(mixer: str) -> None:
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_sequences_equal_their_flattened_batch(mixer: str) -> None:
     td = make_batch(3, 4, rows=True)
-    expected = make_factorised(mixer)(td.reshape(-1))
-    actual = make_factorised(mixer, sequential=True)(td)
+    expected = make_factorized(mixer)(td.reshape(-1))
+    actual = make_factorized(mixer, sequential=True)(td)
     for key in expected.keys():
         torch.testing.assert_close(actual[key], expected[key])
 
@@ -169,7 +169,7 @@ TARGET_VALUES = [[5.0, 2.0, 9.0], [0.0, 4.0, 7.0]]
 MASK = torch.tensor([[True, True, False], [True, True, True]])
 
 
-def table_loss(seen: list[tuple[Tensor, ...]], **options: Any) -> FactorisedQLoss:
+def table_loss(seen: list[tuple[Tensor, ...]], **options: Any) -> FactorizedQLoss:
     """Utilities from tables, and a mixer of advantages that keeps what it reads.
 
     ``Q_tot = sum_a max_a + 2 (q_a(u_a) - max_a)``, as QPLEX with all importances 2.
@@ -180,11 +180,11 @@ def table_loss(seen: list[tuple[Tensor, ...]], **options: Any) -> FactorisedQLos
         one = torch.ones_like(chosen)
         return duplex_dueling(chosen, best, one, 0 * one, 2 * one)
 
-    keys = FactorisedQLoss._AcceptedKeys()
+    keys = FactorizedQLoss._AcceptedKeys()
     layer = torch.nn.Linear(2, 3, bias=False)
     layer.weight.data.copy_(torch.tensor(VALUES).T)
     read = [keys.local_value, keys.greedy_local_value, keys.joint_action]
-    loss = FactorisedQLoss(
+    loss = FactorizedQLoss(
         TensorDictModule(layer, [OBSERVATION], [keys.action_value]),
         TensorDictModule(mix, read, [keys.global_value]),
         **options,
@@ -256,19 +256,19 @@ def test_no_gradient_through_the_best_action() -> None:
 
 
 def test_mixers_get_only_what_they_read() -> None:
-    loss, seen = make_factorised("qmix"), []
+    loss, seen = make_factorized("qmix"), []
     loss.mixer_network.register_forward_hook(
         lambda module, inputs, _: seen.append(set(inputs[0].keys(True, True)))
     )
     loss(make_batch(4))
-    keys = FactorisedQLoss._AcceptedKeys()
+    keys = FactorizedQLoss._AcceptedKeys()
     assert all(keys.local_value in read for read in seen)
     for unread in (keys.joint_action, keys.greedy_local_value, ("agents", "action")):
         assert not any(unread in read for read in seen)
 
 
 def test_another_discount_changes_the_targets() -> None:
-    loss, td = make_factorised("vdn"), make_batch(6)
+    loss, td = make_factorized("vdn"), make_batch(6)
     expected = loss(td)["target_value_mean"]
     loss.make_value_estimator(gamma=GAMMA)
     assert torch.equal(loss(td)["target_value_mean"], expected)
@@ -283,9 +283,9 @@ def test_another_discount_changes_the_targets() -> None:
 def test_on_a_gpu_the_loss_equals_the_slow_implementation(
     mixer: str, recurrent: bool
 ) -> None:
-    loss = make_factorised(mixer, recurrent=recurrent)
+    loss = make_factorized(mixer, recurrent=recurrent)
     td = make_batch(2, 4, recurrent=recurrent, stored=recurrent, padded=True)
-    expected = factorised_reference(loss, td, mixer)
+    expected = factorized_reference(loss, td, mixer)
     loss.to("cuda")
     result = loss(td.to("cuda"))
     result["loss"].backward()

@@ -12,12 +12,12 @@ from tensordict.nn import TensorDictModule, TensorDictSequential
 from torchrl.modules import QValueModule
 from torchrl.objectives import LossModule
 
-from remix_plugin.algorithms.common import TeamAlgorithm, TeamAlgorithmConfig
+from remix_plugin.algorithms.base import TeamAlgorithm, TeamAlgorithmConfig
 from remix_plugin.validation import check_flag
 
 
-class ValueFactorisation(TeamAlgorithm):
-    """Decentralised greedy agents whose utilities are mixed into a joint value.
+class ValueFactorization(TeamAlgorithm):
+    """Decentralized greedy agents whose utilities are mixed into a joint value.
 
     Utilities come from ``model``, exploration is epsilon-greedy over available actions.
     A subclass makes the loss.
@@ -25,7 +25,7 @@ class ValueFactorisation(TeamAlgorithm):
     Args:
         double_q (bool): whether the online utilities choose the next action.
         delay_value (bool): whether targets come from delayed copies of the networks.
-        **kwargs: as :class:`~.common.TeamAlgorithm`.
+        **kwargs: as :class:`~.base.TeamAlgorithm`.
     """
 
     stale = ("action_value", "chosen_action_value")
@@ -36,7 +36,7 @@ class ValueFactorisation(TeamAlgorithm):
         self.delay_value = delay_value
 
     def get_loss_options(self, group: str) -> dict[str, Any]:
-        """Keyword arguments of every ``ValueFactorisationLoss``."""
+        """Keyword arguments of every ``ValueFactorizationLoss``."""
         return {**super().get_loss_options(group), "double_q": self.double_q}
 
     def get_loss_keys(self, group: str) -> dict[str, NestedKey]:
@@ -89,8 +89,8 @@ class ValueFactorisation(TeamAlgorithm):
 
 
 @dataclass
-class ValueFactorisationConfig(TeamAlgorithmConfig):
-    """Options of value-based algorithms, see :class:`ValueFactorisation`.
+class ValueFactorizationConfig(TeamAlgorithmConfig):
+    """Options of value-based algorithms, see :class:`ValueFactorization`.
 
     Raises:
         TypeError: if a value has the wrong type.
