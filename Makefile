@@ -1,5 +1,6 @@
 # make train   sets up .venv and trains ReMIX on Predator-Prey
 # make test    sets up .venv, then lint, types and tests
+# make check   the same without slow tests, for the loop of edits
 #
 # PYTHON picks the interpreter (3.10 to 3.12), RUN or RESULTS the folder of results,
 # PROCESSES how many runs of a figure train at a time.
@@ -18,7 +19,7 @@ MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
 
-.PHONY: train test test-ray lint learning compare matrix paper smax speed burn-in checkpoints \
+.PHONY: train test check test-ray lint learning compare matrix paper smax speed burn-in checkpoints \
   $(FIGURES) results-page clean
 # Figures share a results folder, and some runs.
 .NOTPARALLEL:
@@ -26,11 +27,15 @@ FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
 train: $(STAMP)
 	$(BIN)/python -m benchmarl.run algorithm=remix task=predator_prey/punish_2 \
 	  experiment=predator_prey $(MODEL) seed=0 hydra.run.dir="$(RUN)"
-	$(BIN)/python scripts/learning_curves.py "$(RUN)"
+	$(BIN)/remix curves "$(RUN)"
 
 # One thread per process: more wait for one another, spinning, for twice the time in all.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What a change usually breaks
+check: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not slow"
 
 # The suites' tests with Ray, which needs an environment of its own
 test-ray:
@@ -48,7 +53,7 @@ learning: $(STAMP)
 	$(BIN)/python -m benchmarl.run -m algorithm=remix,owqmix,qmix \
 	  task=predator_prey/punish_2 experiment=predator_prey $(MODEL) seed=0,1,2 \
 	  experiment.max_n_frames=250_000 hydra.sweep.dir="$(RUN)"
-	$(BIN)/python scripts/learning_curves.py "$(RUN)" \
+	$(BIN)/remix curves "$(RUN)" \
 	  --at 50000 100000 150000 200000 250000
 
 # The comparison table of the README: all algorithms on two tasks, two seeds
@@ -61,7 +66,7 @@ compare: $(STAMP)
 	  task=predator_prey/punish_0,predator_prey/punish_2 \
 	  experiment=predator_prey_on_policy $(MODEL) seed=0,1 \
 	  hydra.sweep.dir="$(RUN)/on_policy"
-	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at 50000 100000 200000
+	$(BIN)/remix curves "$(RUN)" --at 50000 100000 200000
 
 # The matrix game's table of the README: five seeds of all algorithms
 matrix: $(STAMP)
@@ -76,7 +81,7 @@ paper: $(STAMP)
 	  experiment=paper_predator_prey \
 	  model=layers/gru_64 model@critic_model=layers/gru_64 seed=0 \
 	  experiment.max_n_frames=$(FRAMES) hydra.run.dir="$(RUN)"
-	$(BIN)/python scripts/learning_curves.py "$(RUN)" --at $(subst _,,$(FRAMES))
+	$(BIN)/remix curves "$(RUN)" --at $(subst _,,$(FRAMES))
 
 # The SMAX table of the README: value-based algorithms on four maps with one seed, those
 # with policies on one with two
@@ -91,7 +96,7 @@ smax: $(STAMP)
 	$(BIN)/python -m benchmarl.run -m algorithm=vdac,vdacsum,coma task=smax/3m \
 	  experiment=smax_on_policy $(MODEL) seed=0,1 experiment.max_n_frames=200_000 \
 	  hydra.sweep.dir="$(RUN)/on_policy"
-	$(BIN)/python scripts/learning_curves.py "$(RUN)" --win-above 15 \
+	$(BIN)/remix curves "$(RUN)" --win-above 15 \
 	  --at 48000 96000 144000 200000
 
 # The figures of the ReMIX paper: runs what is not yet run, then draws all figures and
@@ -110,12 +115,12 @@ endif
 # Figures and report come even if runs have failed, which the report shows.
 figure-1 figure-2 figure-3 figure-4 figure-5: $(STAMP)
 	failed=0; \
-	$(KEEP_MEMORY) $(BIN)/python scripts/suite.py $(SUITES) --results "$(RESULTS)" \
+	$(KEEP_MEMORY) $(BIN)/remix suite $(SUITES) --results "$(RESULTS)" \
 	  --processes $(PROCESSES) --threads 1 || failed=$$?; \
 	case $$failed in 0 | 1) ;; *) exit $$failed ;; esac; \
-	$(BIN)/python scripts/figures.py "$(RESULTS)" --out "$(RESULTS)/figures" \
+	$(BIN)/remix figures "$(RESULTS)" --out "$(RESULTS)/figures" \
 	  || failed=$$?; \
-	$(BIN)/python scripts/report.py "$(RESULTS)" || failed=$$?; \
+	$(BIN)/remix report "$(RESULTS)" || failed=$$?; \
 	exit $$failed
 
 # The numbers of docs/RESULTS.md, from the results that are kept in docs/results
@@ -124,17 +129,17 @@ results-page: $(STAMP)
 
 # What burn_in=stored costs and gains
 burn-in: $(STAMP)
-	$(BIN)/python scripts/benchmark_burn_in.py
+	$(BIN)/python benchmarks/burn_in.py
 
 # What a checkpoint costs, in seconds and bytes
 checkpoints: $(STAMP)
-	$(BIN)/python scripts/benchmark_checkpoints.py
+	$(BIN)/python benchmarks/checkpoints.py
 
 # The speed tables of the README
 speed: $(STAMP)
-	$(BIN)/python scripts/benchmark_speed.py
-	$(BIN)/python scripts/benchmark_gru.py
-	$(BIN)/python scripts/benchmark_smax.py
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/gru.py
+	$(BIN)/python benchmarks/smax.py
 
 $(STAMP): pyproject.toml constraints.txt scripts/set_up.sh
 	sh scripts/set_up.sh "$(PYTHON)" "$(VENV)"

@@ -23,12 +23,12 @@ class RemixSearchPath(SearchPathPlugin):
         if not any(_is_benchmarl_conf(path) for path in main):
             return
         import remix_plugin
-        from remix_plugin.starcraft.hints import log_hints
+        from remix_plugin.starcraft.hints import stop_or_warn
 
         remix_plugin.register()
         # Hydra hands plugins no overrides, and BenchMARL builds its own StarCraft tasks
         # before anything of ours: this is the one place to explain what they lack.
-        log_hints(sys.argv[1:])
+        stop_or_warn(sys.argv[1:])
         search_path.append("remix_plugin", "pkg://benchmarl_configs")
 
 

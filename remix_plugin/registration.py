@@ -29,6 +29,7 @@ from remix_plugin.environments.smac.common import SmacTask
 from remix_plugin.environments.smax.common import SmaxTask
 from remix_plugin.environments.tasks import make_options
 from remix_plugin.experiment.config import CheckedExperimentConfig
+from remix_plugin.experiment.first_look import FirstLook
 from remix_plugin.models.fused_gru import FusedGruConfig
 
 ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
@@ -49,6 +50,7 @@ ALGORITHM_CONFIGS: tuple[type[AlgorithmConfig], ...] = (
 TASKS: tuple[type[Task], ...] = (PredatorPreyTask, MatrixGameTask, SmacTask, SmaxTask)
 MODELS: tuple[type[ModelConfig], ...] = (FusedGruConfig,)
 EXPERIMENT_SCHEMA = "checked_experiment_config"
+FIRST_LOOK = "remix_first_look"
 
 
 def register() -> None:
@@ -66,6 +68,8 @@ def register() -> None:
     ConfigStore.instance().store(
         name=EXPERIMENT_SCHEMA, group="experiment", node=CheckedExperimentConfig
     )
+    callback = {"_target_": f"{FirstLook.__module__}.{FirstLook.__name__}"}
+    ConfigStore.instance().store(name=FIRST_LOOK, node={FIRST_LOOK: callback})
     for config in ALGORITHM_CONFIGS:
         register_algorithm(config)
     for tasks in TASKS:
@@ -79,7 +83,8 @@ def register_algorithm(config: type[AlgorithmConfig]) -> None:
     """Make BenchMARL know one algorithm under the name of its class in lower case.
 
     Its YAML begins with ``defaults: [<name>_config, _self_]``, which checks its options
-    by type, and has the experiment's options checked by range.
+    by type, has the experiment's options checked by range, and the run looked at before
+    it begins.
 
     Args:
         config: the algorithm's config dataclass.
@@ -96,6 +101,7 @@ def register_algorithm(config: type[AlgorithmConfig]) -> None:
     schemas = [
         f"{name}_options",
         f"/experiment/{EXPERIMENT_SCHEMA}@_global_.experiment",
+        f"/{FIRST_LOOK}@_global_.hydra.callbacks",
         "_self_",
     ]
     store.store(name=f"{name}_config", group="algorithm", node={"defaults": schemas})

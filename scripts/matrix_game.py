@@ -13,13 +13,13 @@ import argparse
 import tempfile
 
 import torch
-from arguments import whole
 from benchmarl.algorithms import algorithm_config_registry
 from benchmarl.experiment import Experiment
 from benchmarl.models import MlpConfig
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 
 from remix_plugin import get_experiment_config
+from remix_plugin.commands.arguments import whole
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.registration import ALGORITHM_CONFIGS
 

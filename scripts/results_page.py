@@ -9,8 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from arguments import refusals
-
+from remix_plugin.commands.arguments import refusals
 from remix_plugin.damaged import DamagedFileError, read_text
 from remix_plugin.packages import exit_without
 

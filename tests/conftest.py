@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
 import remix_plugin  # noqa: F401  registers algorithms and tasks
+from remix_plugin.commands.main import main
 
 # Most of the time of SMAX's tests is JAX's compiler's: let it optimize little, as in
 # JAX's own tests, and keep its results for other processes and later runs. JAX reads
@@ -31,7 +32,7 @@ JAX_OPTIONS = {
 for _option, _value in JAX_OPTIONS.items():
     os.environ.setdefault(_option, _value)
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+ROOT = Path(__file__).parents[1]
 TINY = {
     "max_n_frames": 48,
     "off_policy_collected_frames_per_batch": 16,
@@ -66,16 +67,32 @@ def one_thread_in_all() -> Iterator[None]:
 
 
 @pytest.fixture
+def run_remix(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a subcommand of ``remix`` in this process, which has imported all.
+
+    What it prints; SystemExit if it ends with another code than 0.
+    """
+
+    def run(*arguments: object) -> str:
+        code = main([str(argument) for argument in arguments])
+        if code:
+            raise SystemExit(code)
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
 def run_script(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Run a script of ours in this process, which has imported all: what it prints."""
+    """Run a script of the repository in this process: what it prints."""
 
     def run(name: str, *arguments: object) -> str:
-        path = str(SCRIPTS / name)
-        monkeypatch.syspath_prepend(str(SCRIPTS))
-        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
-        runpy.run_path(path, run_name="__main__")
+        path = ROOT / name
+        monkeypatch.syspath_prepend(str(path.parent))
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        runpy.run_path(str(path), run_name="__main__")
         return capsys.readouterr().out
 
     return run

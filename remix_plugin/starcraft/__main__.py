@@ -35,6 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m remix_plugin.starcraft",
         description="Looks for all that StarCraft tasks need; starts nothing.",
     )
+    add_options(parser)
+    lines, is_ready = describe(parser.parse_args(arguments))
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if is_ready else 1
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of what is looked for."""
     parser.add_argument(
         *("--map", "-m"),
         dest="maps",
@@ -49,7 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="smacv2",
         help="who plays (default: %(default)s)",
     )
-    options = parser.parse_args(arguments)
+
+
+def describe(options: argparse.Namespace) -> tuple[list[str], bool]:
+    """Lines that tell what was found and what is missing, and whether nothing is.
+
+    Args:
+        options (argparse.Namespace): what was given of :func:`add_options`.
+    """
     maps = options.maps or known_maps(options.package)
     problems = check_starcraft(maps, options.package)
     lines = [
@@ -61,8 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines.append(str(StarCraftError.from_problems(problems, options.maps or ())))
     else:
         lines.append("Nothing is missing.")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 1 if problems else 0
+    return lines, not problems
 
 
 def _count_maps() -> str:

@@ -1,7 +1,8 @@
 """What to know before BenchMARL starts one of its own StarCraft tasks.
 
-BenchMARL builds ``smacv2/...`` itself, before anything of ours. What is missing is told
-from the command line, before the errors that BenchMARL ends with.
+BenchMARL builds ``smacv2/...`` itself, before anything of ours, and would print its
+whole config and end with a bare ImportError: what is missing is told from the command
+line.
 """
 
 from __future__ import annotations
@@ -35,18 +36,22 @@ LOGGER = logging.getLogger("remix_plugin.starcraft")
 _TELLS = {"--cfg", "-c", "--info", "-i", "--help", "-h", "--hydra-help"}
 _TELLS |= {"--shell-completion", "-sc"}
 _FAMILIES = ("smac/", "smacv2/")
+INSTEAD = "python -m benchmarl.run algorithm=remix task=smax/3m experiment=smax"
 _NO = ("false", "no", "n", "off", "0")
 
 
-def log_hints(arguments: Sequence[str]) -> None:
-    """Log what stands in the way of the StarCraft tasks that arguments select.
+def stop_or_warn(arguments: Sequence[str]) -> None:
+    """Tell what stands in the way of the StarCraft tasks that arguments select.
 
-    Logs an error for what ``smacv2`` tasks miss (``smac`` tasks refuse by themselves),
-    and warnings for settings that fail later. Does nothing where no such task is
-    selected, and never raises for what Hydra will refuse.
+    Stops for what ``smacv2`` tasks miss (``smac`` tasks refuse by themselves), and logs
+    warnings of settings that fail later. Does nothing where no such task is selected,
+    nor for what Hydra will refuse.
 
     Args:
         arguments: of a Hydra application of BenchMARL, as in ``sys.argv[1:]``.
+
+    Raises:
+        SystemExit: if a run could not begin; the message ends in a command that can.
     """
     if not any("smac" in argument for argument in arguments):
         return
@@ -62,13 +67,12 @@ def log_hints(arguments: Sequence[str]) -> None:
     map_names = list(map(str, chosen.get("task.map_name", maps.values())))
     versions = [str(v) for v in chosen.get("task.game_version", []) if v is not None]
     problems = check_starcraft(map_names, game_version=next(iter(versions), None))
+    reasons = _refusals(map_names[0], chosen.get("task.difficulty", []), versions)
     if problems:
         error = StarCraftError.from_problems(problems, dict.fromkeys(map_names))
-        LOGGER.error("task=%s: %s", ",".join(maps), error)
-    for explanation in _refusals(
-        map_names[0], chosen.get("task.difficulty", []), versions
-    ):
-        LOGGER.error("%s", explanation)
+        reasons.insert(0, f"task={','.join(maps)}: {error}")
+    if reasons:
+        raise SystemExit("\n".join([*reasons, f"This works: {INSTEAD}"]))
     _warn_of_rendering(chosen)
 
 

@@ -47,10 +47,10 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def test_episode_becomes_a_gif(
-    checkpoint: Path, tmp_path: Path, run_script: RunScript
+    checkpoint: Path, tmp_path: Path, run_remix: RunScript
 ) -> None:
     out = tmp_path / "hunt.gif"
-    said = run_script("video.py", checkpoint, "--out", out, "--best")
+    said = run_remix("video", checkpoint, "--out", out, "--best")
     shown, n_frames = pictures(out)
     # The start, then a picture per step of an episode of at most 6
     assert f"{out}: {n_frames} frames" in said
@@ -61,11 +61,11 @@ def test_episode_becomes_a_gif(
 
 
 def test_default_place_is_beside_the_checkpoint(
-    checkpoint: Path, run_script: RunScript, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, run_remix: RunScript, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(checkpoint.parents[2])
     monkeypatch.chdir(checkpoint.parent)
-    run_script("video.py", checkpoint.name)
+    run_remix("video", checkpoint.name)
     assert pictures(checkpoint.with_suffix(".gif"))[0]
     # The run's own results are left alone.
     checkpoint.with_suffix(".gif").unlink()
@@ -96,7 +96,7 @@ def test_damaged_checkpoints_are_named_and_harmless_ones_are_the_same(
 def test_script_names_what_is_damaged(
     checkpoint: Path,
     tmp_path: Path,
-    run_script: RunScript,
+    run_remix: RunScript,
     capsys: pytest.CaptureFixture[str],
     name: str,
     damage: str,
@@ -116,13 +116,13 @@ def test_script_names_what_is_damaged(
     elif damage == "cut":
         damaged.write_bytes(content[: len(content) // 2])
     with pytest.raises(SystemExit, match="2"):
-        run_script("video.py", copy, "--best")
+        run_remix("video", copy, "--best")
     *_, line = capsys.readouterr().err.splitlines()
     assert str(damaged) in line
 
 
 def test_config_of_another_task_is_named(
-    checkpoint: Path, run_script: RunScript, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path, run_remix: RunScript, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = checkpoint.parents[1] / "config.pkl"
     content = path.read_bytes()
@@ -132,7 +132,7 @@ def test_config_of_another_task_is_named(
     try:
         path.write_bytes(b"".join(map(pickle.dumps, parts)))
         with pytest.raises(SystemExit, match="2"):
-            run_script("video.py", checkpoint)
+            run_remix("video", checkpoint)
     finally:
         path.write_bytes(content)
     error = capsys.readouterr().err
@@ -153,7 +153,7 @@ def same(one: Any, other: Any) -> bool:
 def test_what_does_not_fit_is_refused(
     checkpoint: Path,
     tmp_path: Path,
-    run_script: RunScript,
+    run_remix: RunScript,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,6 +163,6 @@ def test_what_does_not_fit_is_refused(
         ([checkpoint, "--out", "hunt.mp4"], "must end in .gif"),
     ):
         with pytest.raises(SystemExit, match="2"):
-            run_script("video.py", *arguments)
+            run_remix("video", *arguments)
         assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -25,7 +25,7 @@ def runs() -> list[RunResult]:
 
 
 def test_folder_and_archive_give_the_same(
-    runs: list[RunResult], tmp_path: Path, run_script: Callable[..., str]
+    runs: list[RunResult], tmp_path: Path, run_remix: Callable[..., str]
 ) -> None:
     write_folder(tmp_path / "results", runs)
     write_archive(tmp_path / "results.json.gz", runs)
@@ -33,7 +33,7 @@ def test_folder_and_archive_give_the_same(
     for source, out in (("results", "a"), ("results.json.gz", "b")):
         only = ["figure_1", "figure_2", "figure_3"]
         where = tmp_path / source, "--out", tmp_path / out
-        printed.append(run_script("figures.py", *where, "--only", *only))
+        printed.append(run_remix("figures", *where, "--only", *only))
     assert printed[0] == printed[1].replace(f"{tmp_path}/b", f"{tmp_path}/a")
     names = ["figure_1_anneal_50k", "figure_3_anneal_50k"]
     written = sorted(path.name for path in (tmp_path / "a").iterdir())
@@ -51,25 +51,25 @@ def test_folder_and_archive_give_the_same(
 
 
 def test_nothing_to_draw_is_an_error(
-    tmp_path: Path, run_script: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_remix: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        run_script("figures.py", tmp_path)
+        run_remix("figures", tmp_path)
     assert f"no run has ended well in {tmp_path}" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run_script("figures.py", tmp_path, "--only", "figure_9")
+        run_remix("figures", tmp_path, "--only", "figure_9")
     assert "invalid choice: 'figure_9'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run_script("figures.py", tmp_path / "absent")
+        run_remix("figures", tmp_path / "absent")
     assert "error: There is no results folder" in capsys.readouterr().err
 
 
 def test_runs_that_cannot_be_compared_are_named_before_anything_is_written(
-    tmp_path: Path, run_script: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_remix: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = a_run(seed=1, overrides=["task=predator_prey/punish_2", "seed=1", "lr=1"])
     write_folder(tmp_path / "results", [a_run(), other])
     with pytest.raises(SystemExit):
-        run_script("figures.py", tmp_path / "results", "--out", tmp_path / "out")
+        run_remix("figures", tmp_path / "results", "--out", tmp_path / "out")
     assert "remix/seed_1 had different overrides" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -103,9 +103,9 @@ def test_many_algorithms_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_script_prints_last_returns_and_writes_the_picture(
-    results: Path, run_script: Callable[..., str]
+    results: Path, run_remix: Callable[..., str]
 ) -> None:
-    printed = run_script("learning_curves.py", results, "--at", 20, 30)
+    printed = run_remix("curves", results, "--at", 20, 30)
     assert (
         "remix on predator_prey/punish_2, seed 0: last evaluation return 8.00 "
         "(mean of 2 greedy episodes at 30 frames)" in printed
@@ -119,8 +119,8 @@ def test_script_prints_last_returns_and_writes_the_picture(
     assert plt.imread(picture).std() > 0.01
 
 
-def test_script_prints_win_rates(results: Path, run_script: Callable[..., str]) -> None:
+def test_script_prints_win_rates(results: Path, run_remix: Callable[..., str]) -> None:
     arguments = (results, "--at", 20, "--win-above", 3)
-    printed = run_script("learning_curves.py", *arguments)
+    printed = run_remix("curves", *arguments)
     assert "seed 0: last evaluation return 8.00, win rate 1.00 (mean of 2" in printed
     assert "| punish_2 | remix | 0 | 0.50 | - |\n" in printed

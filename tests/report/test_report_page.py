@@ -202,18 +202,18 @@ def test_same_results_same_page(
 
 
 def test_script_writes_beside_the_results(
-    results_folder: Path, run_script: Callable[..., str]
+    results_folder: Path, run_remix: Callable[..., str]
 ) -> None:
-    said = run_script("report.py", results_folder)
+    said = run_remix("report", results_folder)
     assert said == f"report: {(results_folder / 'report.html').resolve()}\n"
 
 
 def test_script_says_what_is_wrong_with_results(
-    tmp_path: Path, run_script: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_remix: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        run_script("report.py", tmp_path / "absent")
+        run_remix("report", tmp_path / "absent")
     assert "must be a folder, but it is missing" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        run_script("report.py", tmp_path)
+        run_remix("report", tmp_path)
     assert f"error: No run was begun in {tmp_path}" in capsys.readouterr().err

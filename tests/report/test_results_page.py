@@ -19,7 +19,7 @@ PAGE += "<!-- end -->\n"
 
 
 def test_page_regenerates_to_the_digit(run_script: Callable[..., str]) -> None:
-    run_script("results_page.py", "--check")
+    run_script("scripts/results_page.py", "--check")
 
 
 def test_kept_weights_add_up_to_the_sampled_transitions() -> None:
@@ -53,13 +53,13 @@ def test_places_and_texts_must_match(texts: dict[str, str]) -> None:
 
 
 def test_archive_script_keeps_all_results(
-    tmp_path: Path, run_script: Callable[..., str]
+    tmp_path: Path, run_remix: Callable[..., str]
 ) -> None:
     results = tmp_path / "results"
     write_run(results, "remix", 0, weights=True)
     write_run(results, "qmix", 1)
     file = tmp_path / "kept.json.gz"
-    assert f"{file}: 2 runs" in run_script("archive.py", results, file)
+    assert f"{file}: 2 runs" in run_remix("archive", results, file)
     assert read_archive(file) == read_results(results)
 
 
@@ -69,12 +69,12 @@ def test_archive_script_keeps_all_results(
 )
 def test_archive_script_refuses_what_does_not_fit(
     tmp_path: Path,
-    run_script: Callable[..., str],
+    run_remix: Callable[..., str],
     capsys: pytest.CaptureFixture[str],
     name: str,
     message: str,
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
-        run_script("archive.py", tmp_path, tmp_path / name)
+        run_remix("archive", tmp_path, tmp_path / name)
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -230,12 +230,12 @@ def test_log_of_another_run_is_named(plain: Path, tmp_path: Path) -> None:
             read_curves(root)
 
 
-@pytest.mark.parametrize("name", ["figures.py", "report.py", "archive.py"])
+@pytest.mark.parametrize("name", ["figures", "report", "archive"])
 @pytest.mark.parametrize("pattern", IN_SUITES)
 def test_commands_name_damaged_files_and_exit_with_2(
     suite: Path,
     tmp_path: Path,
-    run_script: RunScript,
+    run_remix: RunScript,
     capsys: pytest.CaptureFixture[str],
     name: str,
     pattern: str,
@@ -246,7 +246,7 @@ def test_commands_name_damaged_files_and_exit_with_2(
     try:
         path.write_bytes(content[:-3])
         with pytest.raises(SystemExit, match="2"):
-            run_script(name, suite, *target)
+            run_remix(name, suite, *target)
     finally:
         path.write_bytes(content)
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "error:" in x]
@@ -257,7 +257,7 @@ def test_commands_name_damaged_files_and_exit_with_2(
 @pytest.mark.parametrize("pattern", IN_PLAIN_RUNS)
 def test_learning_curves_name_damaged_files_and_exit_with_2(
     plain: Path,
-    run_script: RunScript,
+    run_remix: RunScript,
     capsys: pytest.CaptureFixture[str],
     pattern: str,
 ) -> None:
@@ -266,7 +266,7 @@ def test_learning_curves_name_damaged_files_and_exit_with_2(
     try:
         path.write_bytes(content[:3])
         with pytest.raises(SystemExit, match="2"):
-            run_script("learning_curves.py", plain)
+            run_remix("curves", plain)
     finally:
         path.write_bytes(content)
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "error:" in x]

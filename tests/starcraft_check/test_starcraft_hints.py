@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from remix_plugin.starcraft import hints
-from remix_plugin.starcraft.hints import log_hints
+from remix_plugin.starcraft.hints import stop_or_warn
 
 TASK = "task=smacv2/protoss_5_vs_5"
 QUIET = "experiment.render=False"
@@ -30,6 +30,13 @@ def logged(
     """The log, on a bare machine with a Python on which rendering fails."""
     monkeypatch.setattr(sys, "version_info", (3, 11, 0))
     return caplog
+
+
+def stopped(arguments: list[str]) -> str:
+    """What is said as the command ends."""
+    with pytest.raises(SystemExit) as stop:
+        stop_or_warn(arguments)
+    return str(stop.value.code)
 
 
 def _levels(log: pytest.LogCaptureFixture) -> list[int]:
@@ -56,14 +63,15 @@ def _levels(log: pytest.LogCaptureFixture) -> list[int]:
 def test_selected_task_is_checked(
     logged: pytest.LogCaptureFixture, arguments: list[str]
 ) -> None:
-    log_hints([*arguments, QUIET])
-    assert _levels(logged) == [logging.ERROR]
-    message = logged.messages[0]
+    message = stopped([*arguments, QUIET])
     assert message.startswith(
         "task=smacv2/protoss_5_vs_5: StarCraft II is not ready for the map "
         "'10gen_protoss':"
     )
-    assert message.endswith("need none of this.")
+    assert message.endswith(
+        "python -m benchmarl.run algorithm=remix task=smax/3m experiment=smax"
+    )
+    assert not logged.records
 
 
 @pytest.mark.parametrize(
@@ -89,7 +97,7 @@ def test_selected_task_is_checked(
 def test_nothing_else_is_said(
     logged: pytest.LogCaptureFixture, arguments: list[str]
 ) -> None:
-    log_hints(arguments)
+    stop_or_warn(arguments)
     assert not logged.records
 
 
@@ -98,18 +106,17 @@ def test_other_tasks_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the arguments were parsed")
 
     monkeypatch.setattr(hints, "_read_overrides", refuse)
-    log_hints(["algorithm=remix", "task=predator_prey/punish_2"])
+    stop_or_warn(["algorithm=remix", "task=predator_prey/punish_2"])
 
 
 def test_maps_of_all_tasks_are_checked(
     game: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     task = "task=smacv2/terran_10_vs_11,smacv2/zerg_5_vs_5,smacv2/zerg_20_vs_23"
-    log_hints([task, QUIET])
+    stop_or_warn([task, QUIET])
     assert not logged.records
     (game / "Maps/SMAC_Maps/32x32_flat.SC2Map").unlink()
-    log_hints([task, QUIET])
-    (message,) = logged.messages
+    message = stopped([task, QUIET])
     assert "for the maps '10gen_terran', '10gen_zerg':" in message
     assert message.count("32x32_flat.SC2Map.") == 1
 
@@ -117,10 +124,9 @@ def test_maps_of_all_tasks_are_checked(
 def test_map_name_of_the_arguments_counts(
     game: Path, logged: pytest.LogCaptureFixture
 ) -> None:
-    log_hints([TASK, QUIET, "task.map_name=3m"])
+    stop_or_warn([TASK, QUIET, "task.map_name=3m"])
     assert not logged.records
-    log_hints([TASK, QUIET, "task.map_name=8m"])
-    assert "for the map '8m'" in logged.messages[0]
+    assert "for the map '8m'" in stopped([TASK, QUIET, "task.map_name=8m"])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,7 @@ def test_map_name_of_the_arguments_counts(
 def test_rendering_is_warned_of(
     game: Path, logged: pytest.LogCaptureFixture, arguments: list[str], warned: bool
 ) -> None:
-    log_hints([TASK, *arguments])
+    stop_or_warn([TASK, *arguments])
     assert _levels(logged) == [logging.WARNING] * warned
     assert all(message.startswith(RENDERING) for message in logged.messages)
     assert all("Add experiment.render=False." in m for m in logged.messages)
@@ -154,7 +160,7 @@ def test_rendering_works_on_python_3_10(
     game: Path, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 10, 15))
-    log_hints([TASK])
+    stop_or_warn([TASK])
     assert not logged.records
 
 
@@ -169,7 +175,7 @@ def test_rendering_works_with_a_later_pysc2(
     path = tmp_path / "site/pysc2/lib/colors.py"
     path.parent.mkdir()
     path.write_text(f"  random.shuffle({call})  # Return a fixed shuffle\n")
-    log_hints([TASK])
+    stop_or_warn([TASK])
     assert len(logged.records) == warned
 
 
@@ -181,7 +187,7 @@ def test_rendering_works_with_a_later_pysc2(
 def test_random_frames_are_warned_of(
     game: Path, logged: pytest.LogCaptureFixture, task: str, value: str, told: str
 ) -> None:
-    log_hints([task, QUIET, f"experiment.off_policy_init_random_frames={value}"])
+    stop_or_warn([task, QUIET, f"experiment.off_policy_init_random_frames={value}"])
     assert _levels(logged) == [logging.WARNING] * (told is not None)
     if told is not None:
         assert f"{FRAMES}{told} fails" in logged.messages[0]
@@ -204,11 +210,11 @@ def test_random_frames_are_warned_of(
 def test_options_that_will_be_refused(
     game: Path, logged: pytest.LogCaptureFixture, argument: str, told: str | None
 ) -> None:
-    log_hints([TASK, QUIET, argument])
-    assert _levels(logged) == [logging.ERROR] * (told is not None)
-    if told is not None:
-        assert re.search(told, logged.messages[0])
-        assert "task=smax/" in logged.messages[0]
+    if told is None:
+        stop_or_warn([TASK, QUIET, argument])
+    else:
+        assert re.search(told, stopped([TASK, QUIET, argument]))
+    assert not logged.records
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -223,29 +229,28 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_explanation_precedes_the_error_of_benchmarl(
+def test_a_run_stops_with_the_explanation_alone(
     bare_machine: Path, tmp_path: Path
 ) -> None:
-    completed = _run(tmp_path, TASK, "experiment.loggers=[csv]", QUIET)
-    assert completed.returncode != 0
+    completed = _run(tmp_path, TASK)
+    assert completed.returncode == 1
+    assert completed.stdout == ""
     error = completed.stderr
-    # Logging is not set up yet at that time; the words must be seen all the same.
-    assert error.count(f"{TASK}: {NOT_READY} for the map '10gen_protoss':") == 1
-    assert error.index("need none of this.") < error.index("Traceback")
-    assert "ImportError: smacv2 python package was not found" in error
-    assert RENDERING not in error
+    assert error.startswith(f"{TASK}: {NOT_READY} for the map '10gen_protoss':")
+    assert error.rstrip().endswith(hints.INSTEAD)
     assert str(bare_machine / "StarCraftII") in error
+    assert not list(tmp_path.glob("outputs"))
 
 
-def test_sweep_is_explained_once(bare_machine: Path, tmp_path: Path) -> None:
+def test_a_sweep_stops_once(bare_machine: Path, tmp_path: Path) -> None:
     sweep = f"{TASK},smacv2/zerg_5_vs_5"
     frames = f"experiment.{FRAMES}1"
     completed = _run(tmp_path, sweep, "experiment.loggers=[]", frames, "--multirun")
     error = completed.stderr
-    assert completed.returncode != 0
+    assert completed.returncode == 1
     assert error.count(NOT_READY) == 1
     assert f"{sweep}: {NOT_READY} for the maps" in error
-    assert error.index(f"{frames} fails") < error.index("Traceback")
+    assert f"{frames} fails" in error
 
 
 def test_printed_config_is_not_disturbed(bare_machine: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_suites import suite_script
+
+from remix_plugin.commands import suite
 
 
 @pytest.fixture
@@ -17,4 +18,4 @@ def results(tmp_path: Path) -> Path:
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes a third of a second a run, and has its own tests."""
-    monkeypatch.setattr(suite_script, "check_overrides", lambda *_, **__: None)
+    monkeypatch.setattr(suite, "check_overrides", lambda *_, **__: None)

@@ -38,9 +38,9 @@ def test_each_figure_has_its_suite_and_folder(
     tmp_path: Path, words: tuple[str, ...], suites: str, results: str
 ) -> None:
     recipe = make(tmp_path, "--dry-run", *words).stdout
-    assert f'scripts/suite.py {suites} --results "{results}" ' in recipe
-    assert f'scripts/figures.py "{results}" --out "{results}/figures"' in recipe
-    assert f'scripts/report.py "{results}"' in recipe
+    assert f'remix suite {suites} --results "{results}" ' in recipe
+    assert f'remix figures "{results}" --out "{results}/figures"' in recipe
+    assert f'remix report "{results}"' in recipe
 
 
 def test_runs_and_figures_that_fail_make_it_fail_after_the_report(
@@ -72,7 +72,7 @@ def test_refused_suites_end_it(tmp_path: Path) -> None:
     done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
     assert done.returncode != 0
     assert "algorithms is []: it must have one" in done.stderr
-    assert "figures.py" not in done.stderr
+    assert "remix figures" not in done.stderr
     assert not results.exists()
 
 
@@ -80,4 +80,4 @@ def test_unknown_scales_are_refused(tmp_path: Path) -> None:
     done = make(tmp_path, "figure-1", "SCALE=Smoke")
     assert done.returncode != 0
     assert "SCALE=Smoke is not allowed: it must be smoke" in done.stderr
-    assert "scripts/" not in done.stdout
+    assert "remix suite" not in done.stdout

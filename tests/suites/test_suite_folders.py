@@ -15,10 +15,10 @@ import pytest
 from tiny_suites import folders_of, write_suite
 from written_runs import RECORD
 
+from remix_plugin.commands.suite import SuiteProgress
 from remix_plugin.suites.estimate import Rates, duration, first_guess
 from remix_plugin.suites.folders import RunFolder, State, refuse_other_runs
 from remix_plugin.suites.locks import acquire, is_held
-from remix_plugin.suites.progress import Progress
 from remix_plugin.suites.record import seal_record
 
 FRAMES = "experiment.max_n_frames=100"
@@ -229,44 +229,52 @@ def test_durations_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
-def test_progress_follows_runs_from_begin_to_end(folders: list[RunFolder]) -> None:
-    finish(folders[3], 20.0)
+def test_progress_follows_runs_from_begin_to_end(
+    folders: list[RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
     # An earlier start has failed, which is no news.
     folders[0].prepare()
     folders[0].mark_failed(1)
-    write_frames(folders[0], "0,90\n")
-    progress = Progress(folders[:3], Rates(folders[0].results), processes=1)
-    assert progress.update() == []
-    assert progress.line() == "0/3 runs | 60 s left"
+    progress = SuiteProgress(folders[:3])
+
+    def told() -> list[str]:
+        progress.look()
+        return [line[9:] for line in capsys.readouterr().out.splitlines()]
+
+    assert told() == []
+    assert progress.runs == 0
     time.sleep(0.01)
     folders[0].prepare()
     write_frames(folders[0], "0,50\n")
     folders[1].prepare()
-    assert progress.update() == []
-    # Two at a time, without the block and the task that all have in common
-    running = "remix/seed_0 50/100 | qmix/seed_0 starting"
-    assert progress.line() == f"0/3 runs | 25 s left | {running}"
+    assert told() == []
+    # Half of the first one's frames, and none of the second's
+    assert progress.runs == 0.5
     finish(folders[0], 40.0)
     folders[1].mark_failed(1)
-    assert progress.update() == folders[:2]
-    assert progress.update() == []
-    # Now by remix, the label of the last run.
-    assert progress.line() == "2/3 runs, 1 failed | 40 s left"
+    names = [folder.run.name for folder in folders]
+    assert told() == [
+        f"finished {names[0]} (1/3 runs)",
+        f"FAILED {names[1]} (2/3 runs)",
+    ]
+    assert progress.runs == 2
+    assert told() == []
 
 
 def test_progress_waits_while_a_folder_is_made_anew(folders: list[RunFolder]) -> None:
     folder = folders[0]
     folder.prepare()
     folder.mark_failed(1)
-    progress = Progress([folder], Rates(folder.results), processes=1)
+    progress = SuiteProgress([folder])
     # Another process removes what the last attempt has left, file by file.
     (folder.path / "started.txt").unlink()
-    assert progress.update() == []
-    assert progress.line() == "0/1 runs"
+    progress.look()
     folder.prepare()
-    assert progress.update() == []
+    progress.look()
+    assert progress.runs == 0
     folder.mark_failed(1)
-    assert progress.update() == [folder]
+    progress.look()
+    assert progress.runs == 1
 
 
 def test_frames_of_a_folder_that_vanishes_are_unknown(
@@ -284,36 +292,3 @@ def test_frames_of_a_folder_that_vanishes_are_unknown(
     assert folders[0].frames() == 90
     monkeypatch.setattr(Path, "glob", and_remove)
     assert folders[0].frames() is None
-
-
-def test_progress_before_anything_has_finished(folders: list[RunFolder]) -> None:
-    rates = Rates(folders[0].results)
-    progress = Progress(folders, rates, processes=1)
-    assert progress.line() == "0/4 runs"
-    folders[0].prepare()
-    (folders[0].path / "started.txt").write_text(f"{time.time() - 30} host 1\n")
-    write_frames(folders[0], "0,50\n")
-    progress.update()
-    # 30 seconds for 50 of 400 frames
-    assert progress.line() == "0/4 runs | 4 min left | remix/seed_0 50/100"
-
-
-def test_progress_names_what_tells_runs_apart(
-    folders: list[RunFolder], tmp_path: Path
-) -> None:
-    other = replace(folders[0].run, block="large")
-    both = [folders[0], replace(folders[0], run=other)]
-    progress = Progress(both, Rates(folders[0].results), processes=1)
-    both[1].prepare()
-    progress.update()
-    line = "0/2 runs | large/predator_prey-punish_2/remix/seed_0 starting"
-    assert progress.line() == line
-
-
-def test_progress_of_many_runs_fits_a_line(folders: list[RunFolder]) -> None:
-    progress = Progress(folders, Rates(folders[0].results), processes=4)
-    for folder in folders:
-        folder.prepare()
-    progress.update()
-    assert progress.line().count("starting") == 3
-    assert progress.line().endswith(" | 1 more")

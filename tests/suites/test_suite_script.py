@@ -170,7 +170,7 @@ def test_second_runner_of_a_results_folder_is_refused(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("suite.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("remix_plugin.commands.suite.LOCK_SECONDS", 0.1)
     path = write_suite(tmp_path)
     lock = acquire(results / OWN_FOLDER / "runner")
     assert lock is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import sys
@@ -14,6 +13,8 @@ import pytest
 import yaml
 from commands import TINY_MLP
 
+from remix_plugin.commands import suite
+from remix_plugin.commands.main import make_parsers
 from remix_plugin.suites.folders import RunFolder, run_folders
 from remix_plugin.suites.launching import PACKAGES
 from remix_plugin.suites.plan import read_suite
@@ -25,9 +26,6 @@ STAND_IN = (sys.executable, "-S", "-E", str(STAND_IN_FILE))
 TASK = "predator_prey/punish_2"
 # What a real run needs to end in a second; suites name their experiment themselves.
 TINY = [override for override in TINY_MLP if not override.startswith("experiment=")]
-
-sys.path.append(str(ROOT / "scripts"))
-suite_script = importlib.import_module("suite")
 
 
 def write_suite(
@@ -54,14 +52,16 @@ def write_suite(
     return str(path)
 
 
-def folders_of(suite: str, results: Path, *extra: str) -> list[RunFolder]:
+def folders_of(path: str, results: Path, *extra: str) -> list[RunFolder]:
     """Folders of all runs of a suite."""
-    return run_folders(results, read_suite(suite, extra).runs)
+    return run_folders(results, read_suite(path, extra).runs)
 
 
 def run_suite(*arguments: object, command: Sequence[str] = STAND_IN) -> int:
-    """The script, in this process."""
-    return suite_script.main([str(a) for a in arguments], command=command)
+    """The subcommand, in this process."""
+    _, parsers = make_parsers()
+    args = parsers["suite"].parse_intermixed_args([str(a) for a in arguments])
+    return suite.run_suites(args, command=command)
 
 
 def fork(action: Callable[[], int], log: Path) -> int:

@@ -7,7 +7,7 @@ neither head nor resets and is what no model on its kernel can be faster than. T
 turns, so that whatever else the machine does falls on all alike; medians and quartiles
 are over turns.
 
-Usage: python scripts/benchmark_gru.py [--device cuda] [--threads 2]
+Usage: python benchmarks/gru.py [--device cuda] [--threads 2]
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from arguments import device, whole
-from benchmarking import machine, print_ratios, take_turns
 from benchmarl.models import GruConfig
 from benchmarl.models.common import ModelConfig
+from side_by_side import machine, print_ratios, take_turns
 from tensordict import TensorDict
 from torch import nn
 from torchrl.data import Composite, Unbounded
 
+from remix_plugin.commands.arguments import device, whole
 from remix_plugin.models.fused_gru import FusedGruConfig
 
 FEATURES = 75

@@ -7,7 +7,7 @@ same batch and model, as a ratio to BenchMARL's QMIX. Algorithms take turns, so 
 whatever else the machine does falls on all alike; medians and quartiles are over turns,
 of 200 steps (an episode, with its reset) and of 5 updates.
 
-Usage: python scripts/benchmark_speed.py [--device cuda] [--threads 2]
+Usage: python benchmarks/speed.py [--device cuda] [--threads 2]
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import tempfile
 from collections.abc import Callable
 
 import torch
-from arguments import device, whole
-from benchmarking import (
+from benchmarl.algorithms import algorithm_config_registry
+from benchmarl.experiment import Experiment
+from benchmarl.models import MlpConfig
+from side_by_side import (
     machine,
     print_ratios,
     quartiles,
     seconds_of,
     take_turns,
 )
-from benchmarl.algorithms import algorithm_config_registry
-from benchmarl.experiment import Experiment
-from benchmarl.models import MlpConfig
 from torch import nn
 from torchrl.envs.utils import step_mdp
 
 from remix_plugin import get_experiment_config
+from remix_plugin.commands.arguments import device, whole
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.registration import ALGORITHM_CONFIGS
 

@@ -1,28 +1,23 @@
-"""Draws the learning curves of all runs below a folder and prints their last returns.
+"""Draw the learning curves of all runs below a folder, and print their last returns.
 
-Usage: python scripts/learning_curves.py FOLDER [--at FRAMES ...] [--win-above RETURN]
+Runs of BenchMARL's own run.py, sweeps of them, and those of suites:
+
+    remix curves results/2026-01-01_12-00-00
+    remix curves multirun --at 50000 100000
 """
 
 from __future__ import annotations
 
 import argparse
 
-from arguments import folder, number, refusals, whole
+import matplotlib
 
-from remix_plugin.packages import exit_without
-
-exit_without("matplotlib")
-
-import matplotlib  # noqa: E402
-
-matplotlib.use("Agg")
-
-from remix_plugin.plotting.learning_curves import Curve, plot_curves, read_curves  # noqa: E402
+from remix_plugin.commands.arguments import folder, number, refusals, whole
+from remix_plugin.plotting.learning_curves import Curve, plot_curves, read_curves
 
 
-def main() -> None:
-    """Print a line per run and write ``learning_curves.png`` into the folder."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the subcommand takes."""
     parser.add_argument(
         "folder", type=folder, help="where runs have left their results"
     )
@@ -39,7 +34,11 @@ def main() -> None:
         help="draw and print win rates: episodes with a larger return were won "
         "(15 on SMAX with its default reward_scale)",
     )
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Print a line per run and write ``learning_curves.png`` into the folder."""
+    matplotlib.use("Agg")
     results = args.folder.resolve()
     picture = results / "learning_curves.png"
     with refusals(parser):
@@ -51,6 +50,7 @@ def main() -> None:
         print(_table(curves, args.at))
     print(f"results:        {results}")
     print(f"learning curve: {picture}")
+    return 0
 
 
 def _summary(curve: Curve) -> str:
@@ -79,7 +79,3 @@ def _table(curves: list[Curve], frames: list[int]) -> str:
         row = [curve.task, curve.algorithm, str(curve.seed), *cells, minutes]
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main()

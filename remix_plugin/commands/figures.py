@@ -1,6 +1,9 @@
-"""Draws the ReMIX paper's figures from results, and prints captions and tables.
+"""Draw figures from results, and print captions and tables.
 
-Usage: python scripts/figures.py RESULTS [--out FOLDER] [--only FIGURE ...]
+Results are a folder of runs, or an archive of them:
+
+    remix figures results/paper --out figures
+    remix figures docs/results/predator_prey.json.gz --only figure_1
 """
 
 from __future__ import annotations
@@ -8,22 +11,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from arguments import new_folder, refusals
-
-from remix_plugin.packages import exit_without
-
-exit_without("matplotlib")
-
-from remix_plugin.plotting.figures import KINDS, draw_figures, without_data  # noqa: E402
-from remix_plugin.plotting.paper_figure import save  # noqa: E402
-from remix_plugin.plotting.tables import all_tables  # noqa: E402
-from remix_plugin.results.archive import read_archive  # noqa: E402
-from remix_plugin.results.reading import read_results  # noqa: E402
+from remix_plugin.commands.arguments import new_folder, refusals
+from remix_plugin.plotting.figures import KINDS, draw_figures, without_data
+from remix_plugin.plotting.paper_figure import save
+from remix_plugin.plotting.tables import all_tables
+from remix_plugin.results.archive import read_archive
+from remix_plugin.results.reading import read_results
 
 
-def main() -> None:
-    """Write each figure as png and svg, and say which have no data."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the subcommand takes."""
     parser.add_argument(
         "results", type=Path, help="a suite's results folder, or an archive (.json.gz)"
     )
@@ -36,7 +33,10 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", choices=KINDS, default=list(KINDS), help="what to draw"
     )
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Write each figure as png and svg, and say which have no data."""
     is_archive = args.results.name.endswith(".json.gz")
     with refusals(parser):
         results = (read_archive if is_archive else read_results)(args.results)
@@ -51,7 +51,4 @@ def main() -> None:
     for line in without_data(figures, args.only):
         print(line)
     print(f"\n{tables}")
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -7,7 +7,7 @@ question, which hold the whole episode (the truth); over that row alone from a s
 zero; and from the state stored at its collection, by parameters as old as the row.
 Prints the mean absolute error of both by step and age, then what storing costs.
 
-Usage: python scripts/benchmark_burn_in.py [--frames N] [--threads 2]
+Usage: python benchmarks/burn_in.py [--frames N] [--threads 2]
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import statistics
 import tempfile
 
 import torch
-from arguments import whole
-from benchmarking import machine, take_turns
 from benchmarl.experiment import Experiment
+from side_by_side import machine, take_turns
 from tensordict import TensorDictBase
 from torch import Tensor
 
 from remix_plugin import get_experiment_config
 from remix_plugin.algorithms.remix import RemixConfig
+from remix_plugin.commands.arguments import whole
 from remix_plugin.configs import config_path
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.models.fused_gru import FusedGru, FusedGruConfig

@@ -1,11 +1,12 @@
-"""Runs suites of experiments: what is finished stays, what was cut off goes on.
+"""Run a suite of experiments: what is finished stays, what was cut off goes on.
 
-Usage: python scripts/suite.py SUITE [...] --results FOLDER [OVERRIDE ...]
-
-A suite is a file, or the name of one in ``benchmarl_configs/suites``. Runs that several
+A suite is a file, or the name of one in benchmarl_configs/suites. Runs that several
 suites share are run once, and so are those that the results folder has from before.
 Kill it at any moment and start it again: runs go on from their last checkpoints. Ends
 with 1 if any run has failed, with 130 on Ctrl-C.
+
+    remix suite figure_1 --results results/paper --processes 2 --dry-run
+    remix suite figure_1 --results results/paper --only '*/remix/*' experiment.lr=0.001
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from suite_display import Display, print_end, print_plan
+from tqdm import tqdm
 
 from remix_plugin.damaged import one_line
-from remix_plugin.suites.estimate import Rates
+from remix_plugin.suites.estimate import Rates, duration, first_guess
 from remix_plugin.suites.folders import (
     OWN_FOLDER,
     RunFolder,
+    State,
     refuse_other_runs,
     run_folders,
 )
@@ -39,66 +42,17 @@ from remix_plugin.suites.locks import acquire
 from remix_plugin.suites.overrides import check_results_folder, split_overrides
 from remix_plugin.suites.plan import read_suite
 from remix_plugin.suites.processes import start, stop
-from remix_plugin.suites.progress import Progress
 from remix_plugin.suites.selection import check_overrides, select_runs
 
 # A runner that was killed may take a moment to die.
 LOCK_SECONDS = 5
+# Of runs that are on their way, and of the logs of those that failed
+SHOWN = 3
+LAST_LINES = 5
 
 
-def main(
-    arguments: Sequence[str] | None = None, *, command: Sequence[str] = RUN_COMMAND
-) -> int:
-    """Run what is not finished yet, or tell what that is; the exit code.
-
-    Args:
-        arguments (sequence of str, optional): those of the command line if not given.
-
-    Keyword Args:
-        command (sequence of str): what runs one, given its overrides and its folder.
-    """
-    args = _parse(arguments)
-    args.command = command
-    names = [word for word in args.words if _is_suite(word)]
-    overrides, options = split_overrides(o for o in args.words if o not in names)
-    try:
-        _check(args, names, options)
-        suites = [read_suite(name, tuple(overrides)) for name in names]
-        folders = run_folders(args.results, select_runs(suites, args.only))
-        refuse_other_runs(folders)
-        to_do = [folder for folder in folders if not folder.is_finished]
-        check_overrides((folder.run for folder in to_do), here=_runs_here(args))
-        rates = Rates(args.results)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(one_line(error), file=sys.stderr)
-        return 2
-    for suite in suites:
-        print(f"{suite.name}: {suite.title}, {len(suite.runs)} runs")
-    if args.dry_run:
-        print_plan(folders, rates, args.processes or 1)
-        return 0
-    lock = _lock(args.results / OWN_FOLDER / "runner")
-    if lock is None:
-        print(
-            f"Another runner is at work in {args.results}: wait for it, or give "
-            "another results folder.",
-            file=sys.stderr,
-        )
-        return 2
-    n_finished = len(folders) - len(to_do)
-    print(f"{n_finished} of {len(folders)} runs are finished already.", flush=True)
-    try:
-        return _run(args, to_do, options, rates)
-    finally:
-        os.close(lock)
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    lines = (__doc__ or "").splitlines()
-    parser = argparse.ArgumentParser(
-        description="\n".join(lines[4:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the subcommand takes."""
     parser.add_argument(
         "words",
         nargs="+",
@@ -134,7 +88,62 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run", action="store_true", help="print the plan and how long it takes"
     )
-    args = parser.parse_intermixed_args(arguments)
+
+
+def main(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Run what is not finished yet, or tell what that is; the exit code."""
+    return run_suites(args)
+
+
+def run_suites(
+    args: argparse.Namespace, *, command: Sequence[str] = RUN_COMMAND
+) -> int:
+    """Run what is not finished yet, or tell what that is; the exit code.
+
+    Args:
+        args (argparse.Namespace): what was given of :func:`add_arguments`.
+
+    Keyword Args:
+        command (sequence of str): what runs one, given its overrides and its folder.
+    """
+    _fill_in(args)
+    args.command = command
+    names = [word for word in args.words if _is_suite(word)]
+    overrides, options = split_overrides(o for o in args.words if o not in names)
+    try:
+        _check(args, names, options)
+        suites = [read_suite(name, tuple(overrides)) for name in names]
+        folders = run_folders(args.results, select_runs(suites, args.only))
+        refuse_other_runs(folders)
+        to_do = [folder for folder in folders if not folder.is_finished]
+        check_overrides((folder.run for folder in to_do), here=_runs_here(args))
+        rates = Rates(args.results)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(one_line(error), file=sys.stderr)
+        return 2
+    for suite in suites:
+        print(f"{suite.name}: {suite.title}, {len(suite.runs)} runs")
+    if args.dry_run:
+        _print_plan(folders, rates, args.processes or 1)
+        return 0
+    lock = _lock(args.results / OWN_FOLDER / "runner")
+    if lock is None:
+        print(
+            f"Another runner is at work in {args.results}: wait for it, or give "
+            "another results folder.",
+            file=sys.stderr,
+        )
+        return 2
+    n_finished = len(folders) - len(to_do)
+    print(f"{n_finished} of {len(folders)} runs are finished already.", flush=True)
+    try:
+        return _run(args, to_do, options)
+    finally:
+        os.close(lock)
+
+
+def _fill_in(args: argparse.Namespace) -> None:
+    """Choose what was left to this machine."""
     on_this_machine = args.launcher in ("local", *ON_THIS_MACHINE)
     if args.processes is None and on_this_machine:
         args.processes = 1
@@ -142,7 +151,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         cores = (os.cpu_count() or 1) if on_this_machine else 1
         args.threads = max(1, cores // max(1, args.processes or 1))
     args.results = args.results.absolute()
-    return args
 
 
 def _is_suite(word: str) -> bool:
@@ -187,18 +195,17 @@ def _run(
     args: argparse.Namespace,
     to_do: Sequence[RunFolder],
     options: Sequence[str],
-    rates: Rates,
 ) -> int:
     """Run all, showing how far they are; the exit code."""
     if not to_do:
         return 0
-    display = Display(Progress(to_do, rates, args.processes or 1))
+    progress = SuiteProgress(to_do)
     try:
         with _Signals() as signals:
 
             def tick() -> None:
                 signals.check()
-                display.tick()
+                progress.tick()
 
             if args.launcher == "local":
                 run_locally(
@@ -211,17 +218,17 @@ def _run(
             else:
                 _launch(args, to_do, options, tick)
     except KeyboardInterrupt:
-        display.close()
+        progress.close()
         left = [folder for folder in to_do if not folder.is_finished]
         print(f"Interrupted: {len(left)} runs are left. Start again to go on.")
         if args.launcher not in ("local", *ON_THIS_MACHINE):
             print("Jobs of a cluster go on by themselves, unless you cancel them.")
         return 130
-    display.close()
+    progress.close()
     missing = [folder for folder in to_do if not folder.is_finished]
     for folder in missing:
         print(f"{folder.state().value}: {folder.run.name}, log: {folder.log}")
-        print_end(folder.log)
+        _print_end(folder.log)
     print(f"{len(to_do) - len(missing)} runs finished, {len(missing)} did not.")
     return 1 if missing else 0
 
@@ -255,7 +262,7 @@ def _launch(
         stop(process)
     if process.returncode != 0:
         print(f"The launcher has ended with {process.returncode}, log: {log}")
-        print_end(log)
+        _print_end(log)
 
 
 class _Signals:
@@ -289,5 +296,106 @@ class _Signals:
             raise KeyboardInterrupt
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class SuiteProgress:
+    """Shows how many runs have ended, and says which, seen from their folders alone.
+
+    A run that is on its way counts as the share of its frames that it has. Without a
+    terminal there is a line for each run that ends, and no bar.
+
+    Args:
+        folders (sequence of RunFolder): of the runs that are to be run.
+    """
+
+    def __init__(self, folders: Sequence[RunFolder]) -> None:
+        # With their last start before now, whose traces do not count.
+        self._open = {folder: folder.started for folder in folders}
+        self._total = len(folders)
+        self._looked = 0.0
+        self._bar = tqdm(
+            total=self._total,
+            unit="run",
+            smoothing=0,
+            disable=None,
+            bar_format="{n:.1f}/{total} runs |{bar:20}| {remaining} left {postfix}",
+        )
+
+    def tick(self) -> None:
+        """Look every two seconds."""
+        if time.monotonic() - self._looked >= 2:
+            self.look()
+            self._looked = time.monotonic()
+
+    def close(self) -> None:
+        """Say what has ended last."""
+        self.look()
+        self._bar.close()
+
+    @property
+    def runs(self) -> float:
+        """Runs that have ended, and shares of those on their way."""
+        return self._bar.n
+
+    def look(self) -> None:
+        """Look at all folders; say which runs have ended since the last look."""
+        running = {}
+        for folder, before in list(self._open.items()):
+            # None while the folder is made anew, with the last attempt's files in it.
+            is_begun = folder.started not in (None, before)
+            if folder.is_finished or (is_begun and folder.is_failed):
+                del self._open[folder]
+                self._tell(folder)
+            elif is_begun:
+                running[folder] = folder.frames() or 0
+        shares = [
+            frames / folder.run.frames
+            for folder, frames in running.items()
+            if folder.run.frames
+        ]
+        self._bar.n = self._total - len(self._open) + min(sum(shares), len(shares))
+        names = [folder.run.name for folder in running]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        self._bar.set_postfix_str(", ".join(names[:SHOWN]) + more)
+
+    def _tell(self, folder: RunFolder) -> None:
+        how = "finished" if folder.is_finished else "FAILED"
+        counts = f"{self._total - len(self._open)}/{self._total} runs"
+        clock = time.strftime("%H:%M:%S")
+        self._bar.write(f"{clock} {how} {folder.run.name} ({counts})")
+        sys.stdout.flush()
+
+
+def _print_plan(folders: Sequence[RunFolder], rates: Rates, processes: int) -> None:
+    """Print all runs and how long those take that are to be run."""
+    states = {folder: folder.state() for folder in folders}
+    to_do = [f.run for f, state in states.items() if state is not State.FINISHED]
+    for folder, state in states.items():
+        seconds = rates.seconds(folder.run) if folder.run in to_do else None
+        about = f"  about {duration(seconds)}" if seconds is not None else ""
+        print(f"{state.value:9} {folder.run.name}{about}")
+    counts = Counter(states.values())
+    parts = [f"{counts[state]} {state.value}" for state in State if counts[state]]
+    print(f"{len(folders)} runs: {', '.join(parts)}")
+    if not to_do:
+        return
+    total = rates.total(((run, 0) for run in to_do), processes)
+    guess = first_guess(to_do, processes)
+    if total is not None:
+        print(
+            f"estimate: {duration(total)} with {processes} at a time, by the "
+            f"{rates.n_runs} finished runs in the results folder"
+        )
+    elif guess is not None:
+        print(
+            f"estimate: roughly {duration(guess)} with {processes} at a time, by what "
+            "such runs took on one core each of another machine: none has finished in "
+            "the results folder"
+        )
+    else:
+        print("estimate: none before a run of known length has finished there")
+
+
+def _print_end(log: Path) -> None:
+    """Print the last lines of a log, if there are any."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    for line in lines[-LAST_LINES:]:
+        print(f"    {line}")

@@ -1,4 +1,4 @@
-"""What arguments of the scripts may be, said before anything is done."""
+"""What arguments of commands may be, said before anything is done."""
 
 from __future__ import annotations
 

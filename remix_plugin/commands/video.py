@@ -1,4 +1,4 @@
-"""Draws an evaluation episode of a trained team as a GIF.
+"""Draw an evaluation episode of a trained team as a GIF.
 
 BenchMARL's loggers write videos of evaluations where they can (experiment.render=True
 with a logger that takes video); this needs nothing but Pillow.
@@ -6,7 +6,7 @@ with a logger that takes video); this needs nothing but Pillow.
 Only for your own checkpoints: the config.pkl of a run, which is read too, is a pickle,
 and loading a pickle runs whatever code it names.
 
-Usage: python scripts/video.py CHECKPOINT [--out FILE.gif] [--best] [--seed 0]
+    remix video results/run/checkpoints/checkpoint_200000.pt --best
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from arguments import LARGEST_SEED, file, new_file, refusals, whole
 from benchmarl.experiment import Experiment
 from tensordict import TensorDictBase
 from torchrl.envs.utils import ExplorationType, set_exploration_type, step_mdp
 
-import remix_plugin
 from remix_plugin.callbacks.episodes import read_episodes
 from remix_plugin.callbacks.evaluation import STATE_KEY
+from remix_plugin.commands.arguments import (
+    LARGEST_SEED,
+    file,
+    new_file,
+    refusals,
+    whole,
+)
 from remix_plugin.damaged import DamagedFileError
-from remix_plugin.packages import exit_without
+from remix_plugin.registration import register
 from remix_plugin.results.checkpoint import check_checkpoint
 
 FRAMES_PER_SECOND = 8
 LAST_FRAME_SECONDS = 2
 
 
-def main() -> None:
-    """Play an episode, write it and say how it went."""
-    exit_without("PIL")
-    lines = (__doc__ or "").splitlines()
-    parser = argparse.ArgumentParser(description=" ".join([lines[0], *lines[5:7]]))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the subcommand takes."""
     parser.add_argument(
         "checkpoint", type=file, help="a run's checkpoints/checkpoint_FRAMES.pt"
     )
@@ -52,9 +54,12 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=whole(0, LARGEST_SEED), default=0, help="seed of the episode"
     )
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Play an episode, write it and say how it went."""
     out = args.out or args.checkpoint.with_suffix(".gif")
-    remix_plugin.register()
+    register()
     # BenchMARL writes a config of what it reloads: not over the run's own.
     with refusals(parser), tempfile.TemporaryDirectory() as folder:
         experiment = load(args.checkpoint, args.best, folder)
@@ -63,6 +68,7 @@ def main() -> None:
     episodes = read_episodes(experiment, [rollout])
     said = ", ".join(f"{name} {values[0]:g}" for name, values in episodes.items())
     print(f"{out}: {len(frames)} frames, {said}")
+    return 0
 
 
 def load(checkpoint: Path, best: bool, folder: str) -> Experiment:
@@ -140,7 +146,3 @@ def write_gif(path: Path, frames: list[np.ndarray]) -> None:
     images[0].save(
         path, save_all=True, append_images=images[1:], duration=shown, loop=0
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 Collects with ReMIX and ``experiment=predator_prey``, or ``experiment=smax``, makes few
 updates, and saves as often as that config says.
 
-Usage: python scripts/benchmark_checkpoints.py [--task smax/3m] [--threads 2]
+Usage: python benchmarks/checkpoints.py [--task smax/3m] [--threads 2]
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import tempfile
 import time
 
 import torch
-from benchmarking import machine
 from benchmarl.environments import task_config_registry
 from benchmarl.experiment import Experiment
 from benchmarl.models import MlpConfig
+from side_by_side import machine
 
 from remix_plugin import get_experiment_config
 from remix_plugin.algorithms.remix import RemixConfig

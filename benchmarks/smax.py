@@ -8,7 +8,7 @@ resets of battles that end. All take turns, so that whatever else the machine do
 on all alike; medians and quartiles are over turns of 50 steps of one seed's random
 actions.
 
-Usage: python scripts/benchmark_smax.py [--device cuda] [--threads 2]
+Usage: python benchmarks/smax.py [--device cuda] [--threads 2]
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import statistics
 from collections.abc import Callable
 
 import torch
-from arguments import device, whole
-from benchmarking import machine, quartiles, take_turns
+from side_by_side import machine, quartiles, take_turns
 
+from remix_plugin.commands.arguments import device, whole
 from remix_plugin.environments.smax.backend import import_smax
 from remix_plugin.environments.smax.common import SmaxTask
 from remix_plugin.packages import exit_without

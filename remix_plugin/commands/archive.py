@@ -1,35 +1,35 @@
-"""Keeps the results of a folder's finished runs in one small file.
+"""Keep the results of a folder's finished runs in one small file.
 
-Usage: python scripts/archive.py RESULTS_FOLDER FILE.json.gz
+Figures and tables are made of it as of the folder:
+
+    remix archive results/paper results.json.gz
 """
 
 from __future__ import annotations
 
 import argparse
 
-from arguments import folder, new_file, refusals
-
+from remix_plugin.commands.arguments import folder, new_file, refusals
 from remix_plugin.results.archive import write_archive
 from remix_plugin.results.reading import read_results
 
 
-def main() -> None:
-    """Read the folder and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the subcommand takes."""
     parser.add_argument(
         "folder", type=folder, help="where a suite has left its results"
     )
     parser.add_argument(
         "file", type=new_file(".json.gz"), help="the archive, FILE.json.gz"
     )
-    args = parser.parse_args()
+
+
+def main(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Read the folder and write the file."""
     with refusals(parser):
         results = read_results(args.folder)
         if not results:
             parser.error(f"no run has ended in {args.folder}")
         write_archive(args.file, results)
     print(f"{args.file}: {len(results)} runs, {args.file.stat().st_size:,} bytes")
-
-
-if __name__ == "__main__":
-    main()
+    return 0
