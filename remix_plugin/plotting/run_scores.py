@@ -10,7 +10,7 @@ from remix_plugin.plotting.runs import metric_of
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.statistics.aggregates import Statistic
 from remix_plugin.statistics.bootstrap import interval
-from remix_plugin.statistics.scores import FloatArray, Scores
+from remix_plugin.statistics.scores import FloatArray
 
 
 def final_scores(runs: Sequence[RunResult], metric: str | None = None) -> FloatArray:
@@ -23,12 +23,8 @@ def final_scores(runs: Sequence[RunResult], metric: str | None = None) -> FloatA
     return np.array([run.means(metric or metric_of(run))[-1] for run in runs])
 
 
-def seed_median(scores: Scores) -> float:
-    """Median over the runs of one task; ``aggregates.median`` is that over tasks."""
-    (task,) = scores
-    return float(np.median(task))
-
-
-def interval_of(statistic: Statistic, scores: FloatArray) -> tuple[float, float]:
+def interval_of(
+    statistic: Statistic, scores: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """95% bootstrap interval over the seeds of one task; NaN if there is one seed."""
     return interval(statistic, [scores])

@@ -66,7 +66,7 @@ def number(value: float, digits: int) -> str:
     if math.isnan(value):
         return NOTHING
     # Adding 0 makes -0.0 a plain 0.
-    return f"{round(value, digits) + 0.0:,.{digits}f}"
+    return f"{round(float(value), digits) + 0.0:,.{digits}f}"
 
 
 def with_interval(value: float, ends: tuple[float, float], digits: int) -> str:

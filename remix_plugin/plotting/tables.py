@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from remix_plugin.plotting.captions import METRICS, Panels, facts, seeds
-from remix_plugin.plotting.run_scores import final_scores, interval_of, seed_median
+from remix_plugin.plotting.run_scores import final_scores, interval_of
 from remix_plugin.plotting.runs import (
     blocks_of,
     by_label,
@@ -21,7 +21,7 @@ from remix_plugin.plotting.runs import (
 from remix_plugin.plotting.style import name_of
 from remix_plugin.plotting.table import NOTHING, Table, number, with_interval
 from remix_plugin.results.run_result import RunResult
-from remix_plugin.statistics.aggregates import Statistic, iqm, mean, median
+from remix_plugin.statistics.aggregates import Statistic, iqm, mean, median, seed_median
 from remix_plugin.statistics.bootstrap import interval
 from remix_plugin.statistics.comparison import (
     improvement_interval,

@@ -8,18 +8,12 @@ Shapes: ``*B`` any batch of resamples, ``n_runs`` runs of one task.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from remix_plugin.statistics.bootstrap import (
-    check_options,
-    percentiles,
-    resample,
-    spread_is_known,
-)
+from remix_plugin.statistics.bootstrap import interval
 from remix_plugin.statistics.scores import (
     FloatArray,
     Scores,
@@ -50,45 +44,27 @@ def probability_of_improvement(x: Scores, y: Scores) -> float:
     return float(_improvement(*_check_pair(x, y)))
 
 
-def improvement_interval(
-    x: Scores,
-    y: Scores,
-    *,
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Interval of ``probability_of_improvement``, runs of both drawn independently.
+def improvement_interval(x: Scores, y: Scores) -> tuple[FloatArray, FloatArray]:
+    """95% interval of ``probability_of_improvement``, runs of both drawn independently.
 
     Args:
         x (Scores): one array ``[n_runs]`` per task.
         y (Scores): the other algorithm's, of the same tasks in the same order.
 
-    Keyword Args:
-        confidence (float): nominal share of intervals that hold the true value, in
-            ``(0, 1)``.
-        n_resamples (int): number of resamples, positive.
-        seed (int): of the resamples, at least 0.
-
     Returns:
-        tuple[float, float]: lower and upper end; NaN if a task has a single run. If
-        every run of one beats every run of the other, an interval of no width.
+        tuple[FloatArray, FloatArray]: lower and upper end; NaN if a task has a single
+        run. If every run of one beats every run of the other, an interval of no width.
 
     Raises:
-        TypeError: if an argument is of the wrong type.
-        ValueError: as ``probability_of_improvement``, or if an option is out of bounds.
+        TypeError: if ``x`` or ``y`` is no sequence of arrays of numbers.
+        ValueError: as ``probability_of_improvement``.
     """
     x_tasks, y_tasks = _check_pair(x, y)
-    check_options(confidence, n_resamples, seed)
-    if not spread_is_known([*x_tasks, *y_tasks]):
-        return math.nan, math.nan
-    generator = np.random.default_rng(seed)
-    results = _improvement(
-        resample(x_tasks, n_resamples, generator),
-        resample(y_tasks, n_resamples, generator),
+    n_tasks = len(x_tasks)
+    return interval(
+        lambda drawn: _improvement(drawn[:n_tasks], drawn[n_tasks:]),
+        [*x_tasks, *y_tasks],
     )
-    low, high = percentiles(results, confidence)
-    return float(low), float(high)
 
 
 def performance_profile(scores: Scores, thresholds: npt.ArrayLike) -> FloatArray:
@@ -113,24 +89,13 @@ def performance_profile(scores: Scores, thresholds: npt.ArrayLike) -> FloatArray
 
 
 def profile_interval(
-    scores: Scores,
-    thresholds: npt.ArrayLike,
-    *,
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-    seed: int = 0,
+    scores: Scores, thresholds: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
-    """Intervals of ``performance_profile``, each for its threshold alone.
+    """95% intervals of ``performance_profile``, each for its threshold alone.
 
     Args:
         scores (Scores): one array ``[n_runs]`` per task.
         thresholds: ``[n_thresholds]``, in units of the score.
-
-    Keyword Args:
-        confidence (float): nominal share of intervals that hold the true value, in
-            ``(0, 1)``.
-        n_resamples (int): number of resamples, positive.
-        seed (int): of the resamples, at least 0.
 
     Returns:
         tuple[FloatArray, FloatArray]: lower and upper ends ``[n_thresholds]``; all NaN
@@ -138,15 +103,10 @@ def profile_interval(
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: as ``performance_profile``, or if an option is out of bounds.
+        ValueError: as ``performance_profile``.
     """
-    tasks = check_scores("scores", scores)
     levels = check_array("thresholds", thresholds, n_dims=1)
-    check_options(confidence, n_resamples, seed)
-    if not spread_is_known(tasks):
-        return np.full(len(levels), np.nan), np.full(len(levels), np.nan)
-    drawn = resample(tasks, n_resamples, np.random.default_rng(seed))
-    return percentiles(_profile(drawn, levels), confidence)
+    return interval(lambda drawn: _profile(drawn, levels), scores)
 
 
 def _check_pair(x: Scores, y: Scores) -> tuple[list[FloatArray], list[FloatArray]]:
@@ -173,6 +133,6 @@ def _improvement(
 
 
 def _profile(tasks: Sequence[FloatArray], thresholds: FloatArray) -> FloatArray:
-    """``[*B, n_thresholds]`` of one ``[*B, n_runs]`` per task."""
-    of_tasks = [(task[..., None] > thresholds).mean(-2) for task in tasks]
-    return np.asarray(np.mean(of_tasks, axis=0))
+    """``[n_thresholds, *B]`` of one ``[*B, n_runs]`` per task."""
+    above = [[(task > level).mean(-1) for level in thresholds] for task in tasks]
+    return np.asarray(np.mean(above, axis=0))

@@ -13,9 +13,7 @@ from remix_plugin.statistics.scores import FloatArray, check_array
 from remix_plugin.validation import check_number
 
 
-def area_under_curve(
-    frames: npt.ArrayLike, values: npt.ArrayLike, *, until: float | None = None
-) -> float:
+def area_under_curve(frames: npt.ArrayLike, values: npt.ArrayLike) -> float:
     """Mean height of a learning curve, in units of the score.
 
     The area under straight lines from evaluation to evaluation, divided by the frames
@@ -25,16 +23,11 @@ def area_under_curve(
         frames: ``[n_points]``, whole numbers that increase strictly, at least two.
         values: score at each evaluation ``[n_points]``.
 
-    Keyword Args:
-        until (float, optional): where the area ends, between the first evaluation
-            (excluded) and the last; the last if not given. To compare runs of
-            different lengths, give them the same.
-
     Raises:
         TypeError: if an argument holds anything but numbers.
         ValueError: if ``frames`` or ``values`` is empty, not 1-D or not finite, their
-            lengths differ, there is a single evaluation, ``frames`` are no whole
-            numbers or do not increase, or ``until`` is out of bounds.
+            lengths differ, there is a single evaluation, or ``frames`` are no whole
+            numbers or do not increase.
     """
     at, heights = _check_curve(frames, values)
     if len(at) < 2:
@@ -42,11 +35,6 @@ def area_under_curve(
             f"frames={at.tolist()} is not allowed: an area needs at least two "
             "evaluations."
         )
-    if until is not None:
-        check_number("until", until, above=float(at[0]), high=float(at[-1]))
-        inside = at < until
-        end = np.interp(until, at, heights)
-        at, heights = np.append(at[inside], until), np.append(heights[inside], end)
     return float(trapezoid(heights, at) / (at[-1] - at[0]))
 
 

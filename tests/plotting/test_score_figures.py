@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from synthetic_results import a_run
 
 from remix_plugin.plotting.figures import draw_figures
-from remix_plugin.plotting.run_scores import final_scores, interval_of, seed_median
+from remix_plugin.plotting.run_scores import final_scores, interval_of
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.statistics.aggregates import mean
 from remix_plugin.statistics.comparison import performance_profile, profile_interval
@@ -30,7 +30,6 @@ def points(axis: Axes) -> list[tuple[list[float], list[float]]]:
 def test_final_scores_are_of_the_last_evaluation() -> None:
     assert final_scores(runs()).tolist() == [36, 30, 33, 0, 3, 12]
     assert final_scores(runs()[:2], "success_rate").tolist() == [0.5, 0.5]
-    assert seed_median([np.array([1.0, 2.0, 9.0])]) == 2
 
 
 def test_each_row_has_seeds_mean_and_interval() -> None:

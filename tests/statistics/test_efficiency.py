@@ -24,22 +24,6 @@ def test_area_by_hand() -> None:
     assert area_under_curve([100, 200, 500], [0, 2, 4]) == pytest.approx(1000 / 400)
 
 
-@pytest.mark.parametrize(
-    ("until", "expected"),
-    [
-        # At 150 the line is at 1, at 350 at 3.
-        (150, 0.5),
-        (200, 1.0),
-        (350, (100 * 1 + 150 * 2.5) / 250),
-        (500, 2.5),
-        (None, 2.5),
-    ],
-)
-def test_area_until_some_frame(until: float | None, expected: float) -> None:
-    area = area_under_curve([100, 200, 500], [0, 2, 4], until=until)
-    assert area == pytest.approx(expected, rel=1e-12)
-
-
 def test_frames_to_reach_by_hand() -> None:
     frames, values = [10, 20, 30, 40], [0.1, 0.5, 0.4, 0.9]
     assert frames_to_reach(frames, values, 0.0) == 10
@@ -72,21 +56,6 @@ def test_property_area_equals_a_plain_loop(curve: tuple) -> None:
     area = area_under_curve(frames, values)
     assert area == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert min(values) - 1e-9 <= area <= max(values) + 1e-9
-
-
-@PROPERTY
-@given(curve=curves(), share=st.floats(0.01, 1.0))
-def test_property_until_equals_a_curve_that_ends_there(
-    curve: tuple, share: float
-) -> None:
-    frames, values = curve
-    # As whole frames, so that the shorter curve is one too.
-    until = frames[0] + max(1, round(share * (frames[-1] - frames[0])))
-    kept = [(f, v) for f, v in zip(frames, values, strict=True) if f < until]
-    kept.append((until, float(np.interp(until, frames, values))))
-    expected = area_under_curve(*zip(*kept, strict=True))
-    area = area_under_curve(frames, values, until=until)
-    assert area == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @PROPERTY
@@ -139,13 +108,6 @@ def test_wrong_curves_are_refused(
 def test_an_area_needs_two_evaluations() -> None:
     with pytest.raises(ValueError, match=r"frames=\[7.0\] .* at least two"):
         area_under_curve([7], [1.0])
-
-
-@pytest.mark.parametrize("until", [50, 100, 501, float("nan")])
-def test_until_outside_the_curve_is_refused(until: float) -> None:
-    message = rf"until={until} .* > 100.0 and <= 500.0"
-    with pytest.raises(ValueError, match=message):
-        area_under_curve([100, 500], [0, 1], until=until)
 
 
 def test_a_wrong_threshold_is_refused() -> None:
