@@ -46,7 +46,7 @@ coverage: $(STAMP)
 DOCS_BIN := $(VENV)-docs/bin
 
 docs: $(VENV)-docs/set-up
-	$(DOCS_BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/python -m mkdocs build --strict
 	@echo "The documents: site/index.html"
 
 $(VENV)-docs/set-up: pyproject.toml

@@ -69,7 +69,10 @@ class MeetingEnv(EnvBase):
         self, tensordict: TensorDictBase | None = None, **kwargs: Any
     ) -> TensorDictBase:
         fresh = torch.randint(
-            self.config.n_cells, self.cells.shape, generator=self.rng, device=self.device
+            self.config.n_cells,
+            self.cells.shape,
+            generator=self.rng,
+            device=self.device,
         )
         ended = torch.ones_like(self.steps, dtype=torch.bool)
         if tensordict is not None and "_reset" in tensordict.keys():
