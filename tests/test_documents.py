@@ -35,8 +35,7 @@ def lines_of_code(page: Path) -> Iterator[str]:
     text = page.read_text().replace("\\\n", " ")
     for block in re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         yield from block.splitlines()
-    for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE):
-        yield line
+    yield from re.findall(r"^    (\S.*)$", text, re.MULTILINE)
 
 
 def rows(text: str) -> Iterator[list[str]]:
