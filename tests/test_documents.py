@@ -133,6 +133,28 @@ def resolve(name: str) -> object:
     raise AssertionError(name)
 
 
+def test_rooms_import_what_the_architecture_says() -> None:
+    table = (DOCS / "architecture.md").read_text().split("\n## ")[1]
+    shared, *others = [line for line in table.splitlines() if line.startswith("| `")]
+    below = set(re.findall(r"`(\w+)`", shared))
+    assert len(others) > 10
+    for line in others:
+        room, _, allowed = line.strip("| ").split(" | ")
+        known = below | set(re.findall(r"`(\w+)`", allowed)) | {room.strip("`")}
+        for file in files_of(room.strip("`")):
+            imports = r"^(?:from|import) remix_plugin\.(\w+)"
+            found = set(re.findall(imports, file.read_text(), re.MULTILINE))
+            assert found <= known, (file, found - known)
+
+
+def files_of(room: str) -> list[Path]:
+    """The files of a room, which may be a single one."""
+    path = ROOT / "remix_plugin" / room
+    files = list(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    assert files, room
+    return files
+
+
 def test_make_targets_named_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     rule = r"^(?:[\w-]+ )*{}(?: [\w-]+)*:"
