@@ -59,6 +59,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # The learning table of the README: ReMIX, OW-QMIX and BenchMARL's QMIX, three seeds
 learning: $(STAMP)

@@ -9,7 +9,7 @@ from benchmarl.models import MlpConfig
 from torch import Tensor, nn
 
 from remix_plugin import get_experiment_config
-from remix_plugin.algorithms.weighted_projection import (
+from remix_plugin.algorithms.value_factorization import (
     WeightedProjection,
     WeightedProjectionConfig,
 )

@@ -29,7 +29,7 @@ from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.configs import config_path
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.models.fused_gru import FusedGru, FusedGruConfig
-from remix_plugin.objectives.sequences import unpack_rows
+from remix_plugin.objectives.unroll import unpack_rows
 
 GROUP = "agents"
 # Rows of 50 steps that hold any step's whole episode of 200.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from device_without_float64 import DEVICE, DeviceWithoutFloat64
+from remix_options import remix_weighting
 from tensordict import TensorDict
 from tiny_experiments import predator_prey
 from torch import Tensor
@@ -18,7 +19,7 @@ from remix_plugin.callbacks.projection_weights import bin_centers, count_weights
 from remix_plugin.data.samplers import RecentSampler
 from remix_plugin.precision import to_float64
 from remix_plugin.weighting.base import WEIGHT, Weighting
-from remix_plugin.weighting.remix import NORMALIZATIONS, RemixWeighting
+from remix_plugin.weighting.remix import NORMALIZATIONS
 from remix_plugin.weighting.wqmix import (
     CentralWeighting,
     OptimisticWeighting,
@@ -26,8 +27,8 @@ from remix_plugin.weighting.wqmix import (
 )
 
 WEIGHTINGS: dict[str, Weighting] = {
-    **{name: RemixWeighting(normalization=name) for name in NORMALIZATIONS},
-    "factors left out": RemixWeighting(terms=["on_policyness"]),
+    **{name: remix_weighting(normalization=name) for name in NORMALIZATIONS},
+    "factors left out": remix_weighting(terms=["on_policyness"]),
     "optimistic": OptimisticWeighting(0.3),
     "central": CentralWeighting(0.3),
     "uniform": UniformWeighting(),

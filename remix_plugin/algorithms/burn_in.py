@@ -9,7 +9,7 @@ from torch import Tensor
 
 from remix_plugin.callbacks.attaching import RunCallback
 from remix_plugin.objectives.base import TeamLoss
-from remix_plugin.objectives.sequences import pack_rows
+from remix_plugin.objectives.unroll import pack_rows
 
 STATE_KEY = "stored_states"
 

@@ -16,8 +16,7 @@ from remix_plugin.algorithms.actor_critic import (
     ActorCritic,
     ActorCriticConfig,
 )
-from remix_plugin.algorithms.base import STATE
-from remix_plugin.algorithms.recent_data import RecentData
+from remix_plugin.algorithms.base import STATE, RecentData
 from remix_plugin.modules.linear_mixer import LinearMixer
 from remix_plugin.objectives.dop import ACTOR_DATA, ACTOR_GRADIENTS, DopLoss
 from remix_plugin.validation import check_choice, check_flag, check_number, check_size
@@ -50,7 +49,7 @@ class Dop(RecentData, ActorCritic):
         **kwargs: as :class:`~.actor_critic.ActorCritic`.
 
     Raises:
-        ValueError: as :class:`~.recent_data.RecentData`.
+        ValueError: as :class:`~.base.RecentData`.
     """
 
     marks_recent = True

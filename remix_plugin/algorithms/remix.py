@@ -7,15 +7,19 @@ from typing import Any
 
 from benchmarl.algorithms.common import Algorithm
 
-from remix_plugin.algorithms.recent_data import RecentData
-from remix_plugin.algorithms.weighted_projection import (
+from remix_plugin.algorithms.base import RecentData
+from remix_plugin.algorithms.value_factorization import (
     WeightedProjection,
     WeightedProjectionConfig,
 )
 from remix_plugin.validation import check_number
 from remix_plugin.weighting.base import Weighting
-from remix_plugin.weighting.remix import ON_POLICYNESS, RemixWeighting
-from remix_plugin.weighting.warm_up import WarmUpWeighting
+from remix_plugin.weighting.remix import (
+    ON_POLICYNESS,
+    OPTIONS,
+    RemixWeighting,
+    WarmUpWeighting,
+)
 from remix_plugin.weighting.wqmix import OptimisticWeighting
 
 
@@ -38,7 +42,7 @@ class Remix(RecentData, WeightedProjection):
         recent_fraction (float): share of each batch drawn from the newest data.
         recent_size (int): frames that count as newest, rounded up to whole collected
             batches.
-        **kwargs: as :class:`~.weighted_projection.WeightedProjection`.
+        **kwargs: as :class:`~.value_factorization.WeightedProjection`.
 
     Raises:
         ValueError: if recent data is asked for together with prioritized replay, or
@@ -66,38 +70,28 @@ class Remix(RecentData, WeightedProjection):
             recent_size=recent_size,
             **kwargs,
         )
-        self.terms = terms
-        self.normalization = normalization
-        self.mean_multiple = mean_multiple
-        self.w_min = w_min
-        self.w_max = w_max
-        self.exponent_clip = exponent_clip
-        self.gradient_floor = gradient_floor
-        self.unrestricted_value = unrestricted_value
-        self.policy_support = policy_support
-        self.warm_up_frames = warm_up_frames
+        self.weighting: Weighting = RemixWeighting(
+            terms=terms,
+            normalization=normalization,
+            mean_multiple=mean_multiple,
+            w_min=w_min,
+            w_max=w_max,
+            exponent_clip=exponent_clip,
+            gradient_floor=gradient_floor,
+            unrestricted_value=unrestricted_value,
+            policy_support=policy_support,
+        )
+        if warm_up_frames > 0:
+            self.weighting = WarmUpWeighting(
+                OptimisticWeighting(w_min),
+                self.weighting,
+                frames=warm_up_frames,
+                collected=lambda: self.experiment.total_frames,
+            )
 
     def get_weighting(self, group: str) -> Weighting:
         """ReMIX's weights, after those of OW-QMIX if asked to."""
-        weighting = RemixWeighting(
-            terms=self.terms,
-            normalization=self.normalization,
-            mean_multiple=self.mean_multiple,
-            w_min=self.w_min,
-            w_max=self.w_max,
-            exponent_clip=self.exponent_clip,
-            gradient_floor=self.gradient_floor,
-            unrestricted_value=self.unrestricted_value,
-            policy_support=self.policy_support,
-        )
-        if self.warm_up_frames == 0:
-            return weighting
-        return WarmUpWeighting(
-            OptimisticWeighting(self.w_min),
-            weighting,
-            frames=self.warm_up_frames,
-            collected=lambda: self.experiment.total_frames,
-        )
+        return self.weighting
 
 
 @dataclass
@@ -125,17 +119,8 @@ class RemixConfig(WeightedProjectionConfig):
     def __post_init__(self) -> None:
         """Validate all options."""
         super().__post_init__()
-        RemixWeighting(
-            terms=self.terms,
-            normalization=self.normalization,
-            mean_multiple=self.mean_multiple,
-            w_min=self.w_min,
-            w_max=self.w_max,
-            exponent_clip=self.exponent_clip,
-            gradient_floor=self.gradient_floor,
-            unrestricted_value=self.unrestricted_value,
-            policy_support=self.policy_support,
-        )
+        # Its constructor refuses what it cannot work with.
+        RemixWeighting(**{option: getattr(self, option) for option in OPTIONS})
         check_number("warm_up_frames", self.warm_up_frames, low=0, integer=True)
         if self.warm_up_frames > 0 and self.w_min > 1:
             raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarl.algorithms.common import Algorithm
 
 from remix_plugin.algorithms.factorized_q import FactorizedQ, FactorizedQConfig
-from remix_plugin.algorithms.monotonic import (
+from remix_plugin.algorithms.value_factorization import (
     MonotonicFactorization,
     MonotonicFactorizationConfig,
 )
@@ -22,7 +22,7 @@ class TunedQmix(MonotonicFactorization, FactorizedQ):
 
     Args:
         **kwargs: as :class:`~.factorized_q.FactorizedQ` and
-            :class:`~.monotonic.MonotonicFactorization`.
+            :class:`~.value_factorization.MonotonicFactorization`.
     """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarl.algorithms.common import Algorithm
 
-from remix_plugin.algorithms.weighted_projection import (
+from remix_plugin.algorithms.value_factorization import (
     WeightedProjection,
     WeightedProjectionConfig,
 )
@@ -21,7 +21,7 @@ class Owqmix(WeightedProjection):
 
     Args:
         alpha (float): weight of those transitions; the others have 1.
-        **kwargs: as :class:`~.weighted_projection.WeightedProjection`.
+        **kwargs: as :class:`~.value_factorization.WeightedProjection`.
     """
 
     def __init__(self, alpha: float, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class Cwqmix(Owqmix):
 
     Args:
         alpha (float): weight of those transitions; the others have 1.
-        **kwargs: as :class:`~.weighted_projection.WeightedProjection`.
+        **kwargs: as :class:`~.value_factorization.WeightedProjection`.
     """
 
     def get_weighting(self, group: str) -> Weighting:

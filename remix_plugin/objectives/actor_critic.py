@@ -11,15 +11,15 @@ from tensordict import NestedKey, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
 from torch import Tensor, nn
 
-from remix_plugin.objectives.base import TeamLoss
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     action_index,
     entropy,
     softmax_policy,
     weighted_mean,
     weighted_std,
 )
-from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.objectives.base import TeamLoss
+from remix_plugin.objectives.unroll import TransitionPasses
 
 
 class ActorCriticLoss(TeamLoss):
@@ -27,7 +27,7 @@ class ActorCriticLoss(TeamLoss):
 
     The actors' network writes logits. Losses make probabilities of them themselves, as
     they need those of all actions, and with memory that is exact (see
-    :class:`~.passes.SequencePasses`).
+    :class:`~.unroll.SequencePasses`).
 
     Args:
         actor_network (TensorDictModule): writes ``logits`` ``[*B, n, A]``.

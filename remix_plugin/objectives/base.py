@@ -1,4 +1,4 @@
-"""What the losses of value factorization share."""
+"""What losses of a team share, and those of value factorizations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from torchrl.objectives import LossModule, ValueEstimators, distance_loss
 from torchrl.objectives.utils import default_value_kwargs
 from torchrl.objectives.value import TD0Estimator, TDLambdaEstimator
 
-from remix_plugin.objectives.passes import SequencePasses, TransitionPasses
-from remix_plugin.objectives.sequences import episode_ends, unpack_rows
+from remix_plugin.functional import greedy_actions
+from remix_plugin.objectives.unroll import (
+    SequencePasses,
+    TransitionPasses,
+    episode_ends,
+    unpack_rows,
+)
 from remix_plugin.validation import check_choice
 
 
@@ -30,7 +35,7 @@ class TeamLoss(LossModule):
     consecutive steps ``[B, T]`` that may hold several episodes and begin and end within
     one. Recurrent networks need rows: their values of every observation, the last of
     an episode included, then have the memory of the history in the row that leads to
-    it, across no start of an episode (see :class:`~.passes.SequencePasses`). A row
+    it, across no start of an episode (see :class:`~.unroll.SequencePasses`). A row
     that begins within an episode starts from the hidden state that the batch holds for
     it, or from zero where it holds none.
 
@@ -72,7 +77,7 @@ class TeamLoss(LossModule):
             is_init (NestedKey): starts of episodes, bool ``[B, T, 1]``; recurrent
                 networks read it, and rows are cut there too where the batch has it.
             initial_state (NestedKey): hidden state of the policy's network at the start
-                of each row, as :func:`~.sequences.pack_rows` leaves it; zero where
+                of each row, as :func:`~.unroll.pack_rows` leaves it; zero where
                 absent.
             reward (NestedKey): team reward ``[*B, 1]``, under ``"next"``.
             done (NestedKey): bool ``[*B, 1]``, under ``"next"``.
@@ -381,6 +386,56 @@ class TeamLoss(LossModule):
 
     def _distance(self, value: Tensor, target: Tensor) -> Tensor:
         return distance_loss(value, target, self.loss_function)
+
+
+class ValueFactorizationLoss(TeamLoss):
+    """Greedy joint actions of agents whose utilities are mixed into a joint value.
+
+    Keyword Args:
+        double_q (bool): whether the online utilities choose the next joint action,
+            rather than their target copy.
+        **kwargs: as :class:`TeamLoss`.
+
+    Raises:
+        ValueError: as the base class.
+        KeyError: when called, if the batch lacks the action mask.
+    """
+
+    @dataclass
+    class _AcceptedKeys(TeamLoss._AcceptedKeys):
+        """Entries that the loss reads and writes besides those of its base.
+
+        Attributes:
+            action_value (NestedKey): utilities ``[*B, n, A]``.
+            local_value (NestedKey): utilities of chosen actions ``[*B, n, 1]``.
+            global_value (NestedKey): ``Q_tot``, ``[*B, 1]``.
+        """
+
+        action_value: NestedKey = ("agents", "action_value")
+        local_value: NestedKey = ("agents", "chosen_action_value")
+        global_value: NestedKey = "chosen_action_value"
+
+    tensor_keys: _AcceptedKeys
+    default_keys = _AcceptedKeys
+
+    def __init__(self, *, double_q: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.double_q = double_q
+
+    def _computed_keys(self) -> set[NestedKey]:
+        return {*super()._computed_keys(), self.tensor_keys.local_value}
+
+    def _greedy_next(
+        self, tensordict: TensorDictBase, passes: TransitionPasses
+    ) -> Tensor:
+        """Index ``[*B, n]`` of the greedy joint action after each step."""
+        mask = self._action_mask(tensordict, root="next")
+        utilities = passes.after(
+            "local_value_network",
+            self.tensor_keys.action_value,
+            target=not self.double_q,
+        )
+        return greedy_actions(utilities, mask)
 
 
 def _is_memory(key: NestedKey) -> bool:

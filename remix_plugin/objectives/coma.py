@@ -17,7 +17,7 @@ from tensordict import (
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     entropy,
     gather_actions,
     sample_actions,

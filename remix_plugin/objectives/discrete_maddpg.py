@@ -16,16 +16,16 @@ from tensordict import (
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from remix_plugin.modules.critic_inputs import joint_actions
-from remix_plugin.objectives.actor_critic import ActorCriticLoss
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     greedy_actions,
     one_hot_actions,
     softmax_policy,
     straight_through_actions,
     weighted_mean,
 )
-from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.modules.critic_inputs import joint_actions
+from remix_plugin.objectives.actor_critic import ActorCriticLoss
+from remix_plugin.objectives.unroll import TransitionPasses
 from remix_plugin.validation import check_choice, check_number
 
 OTHERS = ("policy", "replay")

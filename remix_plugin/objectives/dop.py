@@ -17,14 +17,14 @@ from tensordict.nn import TensorDictModule
 from torch import Tensor
 from torchrl.objectives.value.functional import td0_return_estimate
 
-from remix_plugin.modules.linear_mixer import linear_mix
-from remix_plugin.objectives.actor_critic import ActorCriticLoss
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     chosen_probability,
     gather_actions,
     weighted_mean,
 )
-from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.modules.linear_mixer import linear_mix
+from remix_plugin.objectives.actor_critic import ActorCriticLoss
+from remix_plugin.objectives.unroll import TransitionPasses
 from remix_plugin.validation import check_choice, check_number
 
 ACTOR_GRADIENTS = ("expected", "sampled")

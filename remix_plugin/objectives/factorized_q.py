@@ -11,15 +11,15 @@ from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     action_index,
     gather_actions,
     greedy_values,
     one_hot_actions,
     weighted_mean,
 )
-from remix_plugin.objectives.passes import TransitionPasses
-from remix_plugin.objectives.value_factorization import ValueFactorizationLoss
+from remix_plugin.objectives.base import ValueFactorizationLoss
+from remix_plugin.objectives.unroll import TransitionPasses
 from remix_plugin.validation import check_number
 
 
@@ -52,7 +52,7 @@ class FactorizedQLoss(ValueFactorizationLoss):
             returned, as ``<name>_mean``.
         td_coef (float): factor of the regression, positive; 0.5 in pymarl2. It matters
             beside a penalty, and where the norm of gradients is clipped.
-        **kwargs: as :class:`~.value_factorization.ValueFactorizationLoss`.
+        **kwargs: as :class:`~.base.ValueFactorizationLoss`.
 
     Raises:
         ValueError: as the base class, or if ``td_coef`` is out of range.

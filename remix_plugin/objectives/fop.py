@@ -10,15 +10,15 @@ from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from remix_plugin.objectives.actor_critic import ActorCriticLoss
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     gather_actions,
     one_hot_actions,
     sample_actions,
     soft_values,
     weighted_mean,
 )
-from remix_plugin.objectives.passes import TransitionPasses
+from remix_plugin.objectives.actor_critic import ActorCriticLoss
+from remix_plugin.objectives.unroll import TransitionPasses
 from remix_plugin.validation import check_choice, check_number
 
 ENTROPY_TARGETS = ("soft", "reference")

@@ -10,16 +10,16 @@ from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from remix_plugin.modules.qtran import qtran_residuals
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     action_index,
     gather_actions,
     greedy_actions,
     one_hot_actions,
     weighted_mean,
 )
-from remix_plugin.objectives.passes import TransitionPasses
-from remix_plugin.objectives.value_factorization import ValueFactorizationLoss
+from remix_plugin.modules.qtran import qtran_residuals
+from remix_plugin.objectives.base import ValueFactorizationLoss
+from remix_plugin.objectives.unroll import TransitionPasses
 
 
 class QtranLoss(ValueFactorizationLoss):
@@ -58,7 +58,7 @@ class QtranLoss(ValueFactorizationLoss):
     Keyword Args:
         optimum_weight (float): weight of ``L_opt``.
         other_weight (float): weight of ``L_nopt``.
-        **kwargs: as :class:`~.value_factorization.ValueFactorizationLoss`.
+        **kwargs: as :class:`~.base.ValueFactorizationLoss`.
 
     Raises:
         ValueError: as the base class.

@@ -10,7 +10,7 @@ from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule
 from torch import Tensor
 
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     entropy,
     gather_actions,
     weighted_mean,

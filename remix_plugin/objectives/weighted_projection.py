@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,18 +11,16 @@ from tensordict import NestedKey, TensorDict, TensorDictBase, TensorDictParams
 from tensordict.nn import TensorDictModule, TensorDictModuleBase
 from torch import Tensor
 
-from remix_plugin.modules.mixers import mixer_gradient
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     action_index,
-    boltzmann_probability,
     gather_actions,
-    greedy_actions,
     weighted_mean,
 )
-from remix_plugin.objectives.passes import TransitionPasses
-from remix_plugin.objectives.value_factorization import ValueFactorizationLoss
+from remix_plugin.modules.mixers import mixer_gradient
+from remix_plugin.objectives.base import ValueFactorizationLoss
+from remix_plugin.objectives.unroll import TransitionPasses
 from remix_plugin.validation import check_number
-from remix_plugin.weighting.base import WEIGHT, Weighting
+from remix_plugin.weighting.base import QUANTITIES, WEIGHT, Quantities, Weighting
 
 
 class WeightedProjectionLoss(ValueFactorizationLoss):
@@ -63,7 +61,7 @@ class WeightedProjectionLoss(ValueFactorizationLoss):
 
     Keyword Args:
         unrestricted_coef (float): factor of the second term, positive.
-        **kwargs: as :class:`~.value_factorization.ValueFactorizationLoss`.
+        **kwargs: as :class:`~.base.ValueFactorizationLoss`.
 
     Raises:
         ValueError: as the base class, or if ``unrestricted_coef`` is out of range; when
@@ -142,59 +140,41 @@ class WeightedProjectionLoss(ValueFactorizationLoss):
         self.unrestricted_coef = unrestricted_coef
 
     def forward(self, tensordict: TensorDictBase) -> TensorDict:
-        """Loss of a batch ``[*B]``."""
+        """Loss of a batch ``[*B]``, in four steps.
+
+        Joint values of the actions taken, their common target, the weight of each
+        transition, and the two regressions on the target.
+        """
+        passes = self._passes(tensordict)
         keys = self.tensor_keys
         action = action_index(tensordict.get(keys.action), self.action_space)
-        mask = self._action_mask(tensordict)
-        passes = self._passes(tensordict)
+        action_mask = self._action_mask(tensordict)
         utilities = passes.now("local_value_network", keys.action_value)
         value, gradient = self._mix(passes.current, gather_actions(utilities, action))
-        offer = passes.now("unrestricted_value_network", keys.unrestricted_action_value)
-        unrestricted = self._unrestricted_value(passes.current, offer, action)
-        target = self._target(tensordict, passes)
-        valid = self._valid(tensordict)
+        unrestricted = self._unrestricted_value(
+            passes.current,
+            passes.now("unrestricted_value_network", keys.unrestricted_action_value),
+            action,
+        )
 
-        known = utilities.detach()
-        offered: dict[NestedKey, Callable[[], Tensor]] = {
-            "chosen_action_value": value.detach,
-            "unrestricted_value": unrestricted.detach,
-            "unrestricted_target_value": lambda: self._unrestricted_target_value(
-                passes, action
-            ),
-            "target_value": lambda: target,
-            "mixer_gradient": lambda: gradient,
-            "action_probability": lambda: boltzmann_probability(known, mask, action),
-            "unmasked_action_probability": lambda: boltzmann_probability(
-                known, None, action
-            ),
-            "is_greedy": lambda: (greedy_actions(known, mask) == action).all(
-                -1, keepdim=True
-            ),
-            "greedy_target_value": lambda: self._unrestricted_target_value(
-                passes, greedy_actions(known, mask)
-            ),
-            "valid": lambda: (
-                torch.ones_like(value, dtype=torch.bool) if valid is None else valid
-            ),
-        }
-        weight = self._weight(tensordict, offered, value)
+        target = self._target(tensordict, passes)
+
+        quantities = Quantities(
+            value=value,
+            mixer_gradient=gradient,
+            unrestricted=unrestricted,
+            target=target,
+            utilities=utilities,
+            action=action,
+            action_mask=action_mask,
+            valid=self._valid(tensordict),
+            unrestricted_target_of=partial(self._unrestricted_target_value, passes),
+        )
+        weight = self._weight(tensordict, quantities)
+
         self._write_priority(tensordict, (value.detach() - target).square())
         tensordict.set(keys.projection_weight, weight)
-
-        counts = self._counts(tensordict, valid)
-        projection = weighted_mean(weight * self._distance(value, target), counts)
-        central = weighted_mean(self._distance(unrestricted, target), counts)
-        below = (value.detach() < target).to(value.dtype)
-        return TensorDict(
-            {
-                "loss": projection + self.unrestricted_coef * central,
-                "loss_projection": projection.detach(),
-                "loss_unrestricted": central.detach(),
-                "projection_weight_mean": weighted_mean(weight, valid),
-                "underestimated_fraction": weighted_mean(below, valid),
-                "mixer_gradient_mean": weighted_mean(gradient.mean(-2), valid),
-            }
-        )
+        return self._regressions(tensordict, value, unrestricted, quantities, weight)
 
     def _agent_networks(self) -> dict[str, NestedKey | None]:
         keys = self.tensor_keys
@@ -263,27 +243,52 @@ class WeightedProjectionLoss(ValueFactorizationLoss):
         return self._value_target(tensordict, next_value)
 
     @torch.no_grad()
-    def _weight(
-        self,
-        tensordict: TensorDictBase,
-        offered: dict[NestedKey, Callable[[], Tensor]],
-        value: Tensor,
-    ) -> Tensor:
+    def _weight(self, tensordict: TensorDictBase, quantities: Quantities) -> Tensor:
         """The weighting's answer, checked, ``[*B, 1]``."""
         inputs = TensorDict({}, batch_size=tensordict.batch_size)
         for key in self.weighting.in_keys:
-            entry = offered[key]() if key in offered else tensordict.get(key, None)
+            is_quantity = key in QUANTITIES
+            entry = (
+                getattr(quantities, key) if is_quantity else tensordict.get(key, None)
+            )
             if entry is None:
                 raise KeyError(
                     f"{type(self.weighting).__name__} reads {key!r}, which is neither "
-                    f"in the batch nor offered by the loss ({', '.join(offered)})."
+                    f"in the batch nor a quantity of it ({', '.join(QUANTITIES)})."
                 )
             inputs.set(key, entry)
         weight = self.weighting(inputs).get(WEIGHT)
-        if weight.shape != value.shape:
+        target = quantities.target_value
+        if weight.shape != target.shape:
             raise ValueError(
                 f"{type(self.weighting).__name__} returned weights of shape "
-                f"{tuple(weight.shape)}: it must be {tuple(value.shape)}, one per "
+                f"{tuple(weight.shape)}: it must be {tuple(target.shape)}, one per "
                 "transition."
             )
-        return weight.to(value.dtype)
+        return weight.to(target.dtype)
+
+    def _regressions(
+        self,
+        tensordict: TensorDictBase,
+        value: Tensor,
+        unrestricted: Tensor,
+        quantities: Quantities,
+        weight: Tensor,
+    ) -> TensorDict:
+        """Both regressions on the target, and what is logged of them."""
+        target, gradient = quantities.target_value, quantities.mixer_gradient
+        valid = self._valid(tensordict)
+        counts = self._counts(tensordict, valid)
+        projection = weighted_mean(weight * self._distance(value, target), counts)
+        central = weighted_mean(self._distance(unrestricted, target), counts)
+        below = (value.detach() < target).to(value.dtype)
+        return TensorDict(
+            {
+                "loss": projection + self.unrestricted_coef * central,
+                "loss_projection": projection.detach(),
+                "loss_unrestricted": central.detach(),
+                "projection_weight_mean": weighted_mean(weight, valid),
+                "underestimated_fraction": weighted_mean(below, valid),
+                "mixer_gradient_mean": weighted_mean(gradient.mean(-2), valid),
+            }
+        )

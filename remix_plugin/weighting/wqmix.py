@@ -1,4 +1,4 @@
-"""The weightings of Weighted QMIX, and none."""
+"""The weightings of Weighted QMIX (arXiv 2006.10800), and none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,33 @@ from torch import Tensor
 
 from remix_plugin.validation import check_number
 from remix_plugin.weighting.base import Weighting
-from remix_plugin.weighting.functional import central, optimistic
+
+
+def optimistic(value: Tensor, target: Tensor, alpha: float) -> Tensor:
+    """OW-QMIX: 1 where the target lies above the mixed value, else ``alpha``.
+
+    Eq. 6; strict, so that ties get ``alpha``, as its code does.
+    """
+    return torch.where(target > value, 1.0, alpha)
+
+
+def central(
+    target: Tensor, greedy_value: Tensor, is_greedy: Tensor, alpha: float
+) -> Tensor:
+    """CW-QMIX: 1 for the greedy joint action and for better ones, else ``alpha``.
+
+    Eq. 7, with the target network's unrestricted value of the greedy
+    joint action, as its code has it.
+
+    Args:
+        target (Tensor): regression target ``[*B, 1]``.
+        greedy_value (Tensor): target network's unrestricted value of the greedy joint
+            action ``[*B, 1]``.
+        is_greedy (Tensor): whether the joint action taken is the greedy one, bool
+            ``[*B, 1]``.
+        alpha (float): weight of the others.
+    """
+    return torch.where(is_greedy | (target > greedy_value), 1.0, alpha)
 
 
 class OptimisticWeighting(Weighting):

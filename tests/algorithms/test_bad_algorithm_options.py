@@ -345,7 +345,7 @@ def test_whole_numbers_are_fine_where_a_float_is_expected(
     experiment = experiment_from_hydra(
         "algorithm=remix", "task=predator_prey/punish_2", f"algorithm.{field}=1"
     )
-    assert getattr(experiment.algorithm, field) == 1
+    assert getattr(experiment.algorithm.weighting, field) == 1
     experiment.close()
 
 

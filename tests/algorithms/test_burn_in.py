@@ -27,7 +27,7 @@ from remix_plugin.algorithms.qtran import QtranConfig
 from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.models.fused_gru import FusedGru
-from remix_plugin.objectives.sequences import unpack_rows
+from remix_plugin.objectives.unroll import unpack_rows
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
 # Rows of 4 steps and episodes of 3: with 4 environments and 4 iterations there are ends

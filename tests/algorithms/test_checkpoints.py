@@ -29,7 +29,7 @@ from tiny_experiments import (
 from remix_plugin.algorithms.burn_in import STATE_KEY, StoredStates
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.wqmix import OwqmixConfig
-from remix_plugin.objectives.sequences import pack_rows
+from remix_plugin.objectives.unroll import pack_rows
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
 MODELS = ("mlp", "gru", "fused_gru")

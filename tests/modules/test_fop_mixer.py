@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from remix_plugin.functional import soft_values
 from remix_plugin.modules.fop import FopMixer, fop_joint_value
-from remix_plugin.objectives.functional import soft_values
 
 STATE, AGENTS, ACTIONS, HEADS, EMBED = 5, 3, 4, 2, 6
 DOUBLE = {"dtype": torch.float64}

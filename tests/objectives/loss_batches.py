@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from remix_plugin.objectives.factorized_q import FactorizedQLoss
 from remix_plugin.objectives.qtran import QtranLoss
-from remix_plugin.objectives.sequences import pack_rows
+from remix_plugin.objectives.unroll import pack_rows
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 
 N_FEATURES, N_ACTIONS, STATE, HIDDEN = 2, 4, 2, 3

@@ -10,7 +10,7 @@ from slow_reference import Moment, Parameters, Step, agent_values, flag, rows_of
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
-from remix_plugin.objectives.sequences import pack_rows
+from remix_plugin.objectives.unroll import pack_rows
 
 ACTOR = "actor_network"
 # Where the hidden states of each network at the starts of rows are.

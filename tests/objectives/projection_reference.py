@@ -77,7 +77,7 @@ def reference(
         one.target = y
     kind, options = WEIGHTINGS[weighting]
     weights = {
-        "RemixWeighting": remix_weights,
+        "remix_weighting": remix_weights,
         "OptimisticWeighting": optimistic_weights,
         "CentralWeighting": central_weights,
         "UniformWeighting": lambda outcomes: [1.0] * len(outcomes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from loss_batches import (
     state_size,
     table,
 )
+from remix_options import remix_weighting
 from tensordict import NestedKey
 from tensordict.nn import TensorDictModule
 from torch import Tensor
@@ -23,7 +25,6 @@ from torchrl.objectives import ValueEstimators
 from remix_plugin.modules.mixers import DeepQMixer, UnrestrictedMixer
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 from remix_plugin.weighting.base import Weighting
-from remix_plugin.weighting.remix import RemixWeighting
 from remix_plugin.weighting.wqmix import (
     CentralWeighting,
     OptimisticWeighting,
@@ -46,15 +47,15 @@ REMIX = {
     "exponent_clip": 1.5,
     "gradient_floor": 0.05,
 }
-WEIGHTINGS: dict[str, tuple[type[Weighting], dict[str, Any]]] = {
-    "remix-mean": (RemixWeighting, {**REMIX, "normalization": "mean"}),
+WEIGHTINGS: dict[str, tuple[Callable[..., Weighting], dict[str, Any]]] = {
+    "remix-mean": (remix_weighting, {**REMIX, "normalization": "mean"}),
     "remix-mean_positive": (
-        RemixWeighting,
+        remix_weighting,
         {**REMIX, "normalization": "mean_positive"},
     ),
-    "remix-max": (RemixWeighting, {**REMIX, "normalization": "max"}),
+    "remix-max": (remix_weighting, {**REMIX, "normalization": "max"}),
     "remix-clipped": (
-        RemixWeighting,
+        remix_weighting,
         {
             **REMIX,
             "normalization": "clipped",

@@ -57,7 +57,7 @@ from torchrl.objectives import ValueEstimators
 
 from remix_plugin.modules.critic_inputs import OthersActions
 from remix_plugin.objectives.coma import ComaLoss
-from remix_plugin.objectives.sequences import pack_rows
+from remix_plugin.objectives.unroll import pack_rows
 from remix_plugin.objectives.vdac import VdacLoss
 
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")

@@ -27,7 +27,7 @@ from torchrl.objectives import ValueEstimators
 
 from remix_plugin.models.fused_gru import FusedGruConfig
 from remix_plugin.modules.mixers import UnrestrictedMixer
-from remix_plugin.objectives.sequences import pack_rows
+from remix_plugin.objectives.unroll import pack_rows
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 from remix_plugin.weighting.wqmix import CentralWeighting
 

@@ -22,7 +22,7 @@ from slow_reference import agent_values, parameters_of, rows_of
 from tensordict import TensorDict
 from torch import Tensor
 
-from remix_plugin.objectives.sequences import pack_rows, unpack_rows
+from remix_plugin.objectives.unroll import pack_rows, unpack_rows
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")

@@ -13,10 +13,10 @@ import pytest
 import torch
 from loss_batches import table_batch
 from projection_setup import Recorder, table_loss
+from remix_options import remix_weighting
 from tensordict import TensorDict
 from torch import Tensor
 
-from remix_plugin.weighting.remix import RemixWeighting
 from remix_plugin.weighting.wqmix import CentralWeighting, OptimisticWeighting
 
 pytestmark = pytest.mark.filterwarnings("ignore:No target network updater")
@@ -191,11 +191,13 @@ def test_remix_weights_by_hand() -> None:
     # above Q_tot by 1 in each: the exponentials cancel. The mean is over all three.
     raw = [2 * (1 - first - others[0]), 1 - first - others[1]]
     mean = (raw[0] + raw[1]) / 3
-    weight = weights_of(RemixWeighting(normalization="mean", w_max=9.0), td)
+    weight = weights_of(remix_weighting(normalization="mean", w_max=9.0), td)
     assert 0 < raw[1] / mean < 0.1
     assert weight.tolist() == pytest.approx([raw[0] / mean, 0.1, 0.1], rel=1e-5)
 
-    weighting = RemixWeighting(terms=["bellman_error"], normalization="mean", w_max=9.0)
+    weighting = remix_weighting(
+        terms=["bellman_error"], normalization="mean", w_max=9.0
+    )
     assert weights_of(weighting, td).tolist() == pytest.approx([2.0, 1.0, 0.1])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from remix_options import remix_weighting
 from tensordict import TensorDict
 from torch import Tensor
 from weighting_inputs import (
@@ -19,7 +20,7 @@ from weighting_inputs import (
 )
 
 from remix_plugin.weighting.base import WEIGHT, Weighting
-from remix_plugin.weighting.remix import NORMALIZATIONS, TERMS, RemixWeighting
+from remix_plugin.weighting.remix import NORMALIZATIONS, TERMS
 
 NAMES = {
     "online": "unrestricted_value",
@@ -99,7 +100,7 @@ def test_weights_equal_a_slow_implementation(
             "policy_support": ("available", "all", "available")[seed],
         }
         inputs = random_inputs(seed)
-        weight = weigh(RemixWeighting(**options), inputs)
+        weight = weigh(remix_weighting(**options), inputs)
         assert weight.dtype == torch.float32
         valid = inputs["valid"]
         expected = torch.tensor(slow_weights(inputs, options)).unsqueeze(-1)
@@ -119,7 +120,7 @@ def test_defaults_are_those_of_the_formulae() -> None:
     }
     valid = inputs["valid"]
     expected = torch.tensor(slow_weights(inputs, options)).unsqueeze(-1)
-    weight = weigh(RemixWeighting(), inputs)
+    weight = weigh(remix_weighting(), inputs)
     torch.testing.assert_close(weight[valid], expected[valid], rtol=1e-5, atol=0)
 
 
@@ -138,7 +139,7 @@ def test_theorem_1_in_float64(terms: tuple[str, ...], normalization: str) -> Non
         key: x.double() if x.is_floating_point() else x
         for key, x in random_inputs(9).items()
     }
-    weight = weigh(RemixWeighting(terms=terms, normalization=normalization), inputs)
+    weight = weigh(remix_weighting(terms=terms, normalization=normalization), inputs)
     assert weight.dtype == torch.float64
     expected = torch.tensor(slow_weights(inputs, options), dtype=torch.float64)
     valid = inputs["valid"]
@@ -149,8 +150,8 @@ def test_theorem_1_in_float64(terms: tuple[str, ...], normalization: str) -> Non
 
 def test_on_policyness_changes_no_weight() -> None:
     inputs = random_inputs(3)
-    without = RemixWeighting(terms=TERMS[:3])
-    assert torch.equal(weigh(without, inputs), weigh(RemixWeighting(), inputs))
+    without = remix_weighting(terms=TERMS[:3])
+    assert torch.equal(weigh(without, inputs), weigh(remix_weighting(), inputs))
 
 
 def test_three_transitions_by_hand() -> None:
@@ -165,16 +166,16 @@ def test_three_transitions_by_hand() -> None:
         "clipped": [0.1 + 3.9 / 3, 4.0, 0.1],
     }
     for normalization, weights in expected.items():
-        weighting = RemixWeighting(normalization=normalization, w_max=4.0)
+        weighting = remix_weighting(normalization=normalization, w_max=4.0)
         assert weigh(weighting, inputs).flatten().tolist() == pytest.approx(weights)
 
 
 def test_sequences_weigh_as_their_flattened_batch() -> None:
     inputs = random_inputs(5, size=24)
     sequences = {key: x.unflatten(0, (4, 6)) for key, x in inputs.items()}
-    weight = weigh(RemixWeighting(w_max=9.0), sequences)
+    weight = weigh(remix_weighting(w_max=9.0), sequences)
     assert weight.shape == (4, 6, 1)
-    flat = weigh(RemixWeighting(w_max=9.0), inputs)
+    flat = weigh(remix_weighting(w_max=9.0), inputs)
     torch.testing.assert_close(weight.flatten(0, 1), flat, rtol=1e-6, atol=0)
 
 
@@ -183,7 +184,7 @@ def test_weights_carry_no_gradient_and_leave_inputs_alone() -> None:
     batch = TensorDict(inputs, batch_size=[24])
     batch["target_value"].requires_grad_()
     before = batch.clone()
-    weight = RemixWeighting()(batch).get(WEIGHT)
+    weight = remix_weighting()(batch).get(WEIGHT)
     assert not weight.requires_grad
     assert (before == batch.exclude(WEIGHT)).all()
 
@@ -225,18 +226,18 @@ def test_options_out_of_range_are_refused_by_name(
     kwargs: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        RemixWeighting(**kwargs)
+        remix_weighting(**kwargs)
 
 
 def test_options_on_their_bounds_are_accepted() -> None:
-    weighting = RemixWeighting(terms=[], w_min=1, w_max=1, exponent_clip=0)
+    weighting = remix_weighting(terms=[], w_min=1, w_max=1, exponent_clip=0)
     assert weighting.terms == ()
     assert weighting.w_min == weighting.w_max == 1
 
 
 def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(TypeError, match="alpha"):
-        RemixWeighting(alpha=0.1)
+        remix_weighting(alpha=0.1)
 
 
 def test_a_weighting_of_a_users_own_reads_its_in_keys_in_order() -> None:

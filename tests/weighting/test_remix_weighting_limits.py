@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from remix_options import remix_weighting
 from weighting_inputs import (
     SUBSETS,
     Inputs,
@@ -13,7 +14,7 @@ from weighting_inputs import (
     weigh,
 )
 
-from remix_plugin.weighting.remix import NORMALIZATIONS, RemixWeighting
+from remix_plugin.weighting.remix import NORMALIZATIONS
 
 
 def degenerate(name: str) -> Inputs:
@@ -76,7 +77,7 @@ DEGENERATE = [
 def test_degenerate_batches_stay_within_bounds(name: str, normalization: str) -> None:
     for terms in SUBSETS:
         for clip in (0.0, 5.0, 100.0):
-            weighting = RemixWeighting(
+            weighting = remix_weighting(
                 terms=terms, normalization=normalization, exponent_clip=clip
             )
             assert_within(weigh(weighting, degenerate(name)), 0.1, 1.0)
@@ -86,7 +87,7 @@ def test_degenerate_batches_stay_within_bounds(name: str, normalization: str) ->
 def test_one_underestimated_entry_alone_gets_the_largest_weight(
     normalization: str,
 ) -> None:
-    weighting = RemixWeighting(normalization=normalization)
+    weighting = remix_weighting(normalization=normalization)
     assert weigh(weighting, plain_inputs([0.0, 0.0], [2.0, 0.0]))[0].item() == 1.0
     # Where there is nothing else, "clipped" has no range to spread.
     alone = weigh(weighting, plain_inputs([0.0], [2.0])).item()
@@ -98,7 +99,7 @@ def test_beside_an_enormous_outlier_the_others_get_the_smallest_weight(
     normalization: str,
 ) -> None:
     inputs = plain_inputs([0.0] * 4, [1.0, 1e30, 2.0, 0.5])
-    weight = weigh(RemixWeighting(normalization=normalization), inputs)
+    weight = weigh(remix_weighting(normalization=normalization), inputs)
     assert torch.equal(weight, torch.tensor([[0.1], [1.0], [0.1], [0.1]]))
 
 
@@ -106,7 +107,7 @@ def test_beside_an_enormous_outlier_the_others_get_the_smallest_weight(
 def test_actions_that_are_certain_leave_no_regret(normalization: str) -> None:
     inputs = random_inputs(2)
     inputs["action_probability"].fill_(1.0)
-    weight = weigh(RemixWeighting(normalization=normalization), inputs)
+    weight = weigh(remix_weighting(normalization=normalization), inputs)
     assert torch.equal(weight, torch.full_like(weight, 0.1))
 
 
@@ -120,7 +121,7 @@ def test_nothing_underestimated_gives_exactly_the_smallest_weight(
     distance = inputs["target_value"].abs()
     distance[0] = 0.0
     inputs["target_value"] = inputs["chosen_action_value"] - distance
-    weight = weigh(RemixWeighting(terms=terms, normalization=normalization), inputs)
+    weight = weigh(remix_weighting(terms=terms, normalization=normalization), inputs)
     assert torch.equal(weight, torch.full_like(weight, 0.1))
 
 
@@ -131,7 +132,7 @@ def test_overestimated_entries_get_exactly_the_smallest_weight(
 ) -> None:
     inputs = random_inputs(6)
     inputs["target_value"][1] = inputs["chosen_action_value"][1]
-    weight = weigh(RemixWeighting(terms=terms, normalization=normalization), inputs)
+    weight = weigh(remix_weighting(terms=terms, normalization=normalization), inputs)
     below = inputs["chosen_action_value"] >= inputs["target_value"]
     assert 0 < below.sum() < below.numel()
     assert (weight[below] == torch.tensor(0.1)).all()

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from remix_options import remix_weighting
 from weighting_inputs import SUBSETS, Inputs, assert_within, plain_inputs, weigh
 
-from remix_plugin.weighting.remix import NORMALIZATIONS, RemixWeighting
+from remix_plugin.weighting.remix import NORMALIZATIONS
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -51,7 +52,7 @@ options = st.fixed_dictionaries(
 def test_property_weights_are_finite_and_within_bounds(
     rows: list[list[float]], kwargs: dict[str, Any]
 ) -> None:
-    weighting = RemixWeighting(**kwargs, w_min=0.2, w_max=3.0)
+    weighting = remix_weighting(**kwargs, w_min=0.2, w_max=3.0)
     assert_within(weigh(weighting, from_rows(rows)), 0.2, 3.0)
 
 
@@ -60,7 +61,7 @@ def test_property_weights_are_finite_and_within_bounds(
 def test_property_a_weight_does_not_fall_when_its_bellman_error_rises(
     rows: list[list[float]], kwargs: dict[str, Any], rise: float
 ) -> None:
-    weighting = RemixWeighting(**kwargs, w_max=10.0)
+    weighting = remix_weighting(**kwargs, w_max=10.0)
     before = weigh(weighting, from_rows(rows))[0].item()
     rows[0][2] += rise
     assert weigh(weighting, from_rows(rows))[0].item() >= before * (1 - 1e-6)
@@ -74,7 +75,7 @@ def test_property_a_weight_does_not_fall_when_its_bellman_error_rises(
 def test_property_within_a_batch_weights_are_ordered_as_the_errors(
     errors: list[float], normalization: str
 ) -> None:
-    weighting = RemixWeighting(normalization=normalization, w_max=10.0)
+    weighting = remix_weighting(normalization=normalization, w_max=10.0)
     weight = weigh(weighting, plain_inputs([0.0] * len(errors), sorted(errors)))
     assert (weight.flatten().diff() >= 0).all()
 
@@ -84,7 +85,7 @@ def test_property_within_a_batch_weights_are_ordered_as_the_errors(
 def test_property_permuting_the_batch_permutes_the_weights(
     rows: list[list[float]], kwargs: dict[str, Any], seed: int
 ) -> None:
-    weighting = RemixWeighting(**kwargs, w_max=10.0)
+    weighting = remix_weighting(**kwargs, w_max=10.0)
     inputs = from_rows(rows)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
     weight = weigh(weighting, {key: x[order] for key, x in inputs.items()})
@@ -101,7 +102,7 @@ def test_property_permuting_the_batch_permutes_the_weights(
 def test_property_a_common_scale_of_errors_cancels(
     rows: list[list[float]], normalization: str, scale: float
 ) -> None:
-    weighting = RemixWeighting(
+    weighting = remix_weighting(
         terms=["bellman_error", "mixer_gradient"],
         normalization=normalization,
         w_max=10.0,

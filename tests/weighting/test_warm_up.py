@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from remix_options import remix_weighting
 from weighting_inputs import plain_inputs, random_inputs, weigh
 
-from remix_plugin.weighting.remix import RemixWeighting
-from remix_plugin.weighting.warm_up import WarmUpWeighting
+from remix_plugin.weighting.remix import WarmUpWeighting
 from remix_plugin.weighting.wqmix import OptimisticWeighting
 
 
 @pytest.mark.parametrize("collected", [0, 2_000, 29_999, 30_000, 30_001, 10**9])
 def test_the_second_begins_with_the_frame(collected: int) -> None:
-    first, then = OptimisticWeighting(0.1), RemixWeighting(normalization="clipped")
+    first, then = OptimisticWeighting(0.1), remix_weighting(normalization="clipped")
     weighting = WarmUpWeighting(first, then, frames=30_000, collected=lambda: collected)
     inputs = random_inputs(2)
     now = first if collected < 30_000 else then
@@ -25,7 +25,7 @@ def test_it_follows_the_count() -> None:
     counts = iter([19, 20])
     weighting = WarmUpWeighting(
         OptimisticWeighting(0.25),
-        RemixWeighting(normalization="mean", w_max=4.0),
+        remix_weighting(normalization="mean", w_max=4.0),
         frames=20,
         collected=lambda: next(counts),
     )

@@ -20,9 +20,9 @@ from remix_plugin.environments.predator_prey.world import (
     World,
     action_mask,
     advance,
-    channels,
     draw_step,
     draw_world,
+    occupants,
 )
 from remix_plugin.environments.specs import set_team_specs
 
@@ -112,20 +112,18 @@ class PredatorPreyEnv(EnvBase):
     def observe(self) -> TensorDict:
         """The observation, state and mask entries of the current world."""
         world = self.world
-        predators, prey = channels(world, self._geometry)
+        grid = occupants(world, self._geometry)
         return TensorDict(
             {
                 "agents": TensorDict(
                     {
-                        "observation": self._observation(world, predators, prey),
+                        "observation": self._observation(world, grid),
                         "action_mask": action_mask(world, self._geometry, self.config),
                     },
                     batch_size=(*self.batch_size, self.config.n_predators),
                     device=self.device,
                 ),
-                "state": self._stack(predators, prey, self._geometry.inside).flatten(
-                    -2
-                ),
+                "state": self._planes(self._geometry.cut(grid)).flatten(-2),
             },
             batch_size=self.batch_size,
             device=self.device,
@@ -269,22 +267,19 @@ class PredatorPreyEnv(EnvBase):
             device=self.device,
         )
 
-    def _stack(self, predators: Tensor, prey: Tensor, cells: Tensor) -> Tensor:
-        """Both channels (and the empty third) at ``cells``, channels last."""
-        planes = [predators[..., cells], prey[..., cells]]
+    def _planes(self, grid: Tensor) -> Tensor:
+        """Cells of a complex grid as channels, of hares too if asked, the last axis."""
+        planes = torch.view_as_real(grid)
         if self.config.include_hare_channel:
-            planes.append(torch.zeros_like(planes[0]))
-        return torch.stack(planes, dim=-1)
+            planes = torch.nn.functional.pad(planes, (0, 1))
+        return planes
 
-    def _observation(self, world: World, predators: Tensor, prey: Tensor) -> Tensor:
+    def _observation(self, world: World, grid: Tensor) -> Tensor:
         frozen = world.predators == self._geometry.parking
         # Around the parking cell there is nothing to index: look from anywhere inside.
         center = torch.where(frozen, self._geometry.inside[0], world.predators)
         seen = (center[..., None] + self._geometry.window).flatten(-2)  # [B, N*K]
-        planes = [predators.gather(-1, seen), prey.gather(-1, seen)]
-        if self.config.include_hare_channel:
-            planes.append(torch.zeros_like(planes[0]))
-        window = torch.stack(planes, dim=-1).view(*frozen.shape, -1)
+        window = self._planes(grid.gather(-1, seen)).view(*frozen.shape, -1)
         features = [window]
         if self.config.observe_last_action:
             # -1, before the first action, falls on a column that is cut off.

@@ -37,6 +37,7 @@ class Geometry:
         pad = max(1, radius)
         width = config.grid_width + 2 * pad
         rows = config.grid_height + 2 * pad
+        self.size = (config.grid_height, config.grid_width)
         self.width = width
         self.pad = pad
         # Two rows of wall below the grid, the parking cell in the first of them: all
@@ -52,6 +53,12 @@ class Geometry:
         self.offsets = torch.cat([self.neighbors, self.neighbors.new_zeros(2)])
         reach = torch.arange(-radius, radius + 1, device=device)
         self.window = (reach[:, None] * width + reach).flatten()  # [K]
+
+    def cut(self, grid: Tensor) -> Tensor:
+        """The cells without the walls around them, row by row, ``[B, H*W]``."""
+        pad, (height, width) = self.pad, self.size
+        rows = grid.unflatten(-1, (-1, self.width))
+        return rows[..., pad : pad + height, pad : pad + width].flatten(-2)
 
 
 @dataclass
@@ -171,17 +178,20 @@ def occupancy(world: World, geometry: Geometry) -> Tensor:
     return blocked
 
 
-def channels(world: World, geometry: Geometry) -> tuple[Tensor, Tensor]:
-    """Predators and prey on the padded grid, float, each ``[B, C]``.
+def occupants(world: World, geometry: Geometry) -> Tensor:
+    """Who stands where on the padded grid, complex64 ``[B, C]``.
 
-    The parking cell shows who has left; nothing inside the grid looks at it.
+    The real part is 1 where a predator stands, the imaginary part where a prey does, so
+    that one look-up finds both. The parking cell shows who has left; nothing inside the
+    grid looks at it.
     """
-    empty = torch.zeros(
-        *world.step.shape[:-1], geometry.n_cells, device=world.step.device
+    grid = torch.zeros(
+        *world.step.shape[:-1],
+        geometry.n_cells,
+        dtype=torch.complex64,
+        device=world.step.device,
     )
-    predators = empty.scatter(-1, world.predators, 1.0)
-    prey = empty.scatter(-1, world.prey, 1.0)
-    return predators, prey
+    return grid.scatter_(-1, world.predators, 1.0).scatter_(-1, world.prey, 1j)
 
 
 def action_mask(world: World, geometry: Geometry, config: PredatorPreyConfig) -> Tensor:

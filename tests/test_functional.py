@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from remix_plugin.objectives.functional import (
+from remix_plugin.functional import (
     action_index,
     boltzmann_probability,
     chosen_probability,

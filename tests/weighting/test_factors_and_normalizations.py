@@ -8,14 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from remix_plugin.weighting.functional import (
+from remix_plugin.weighting.remix import (
     bellman_error,
-    central,
     gradient_factor,
     normalize,
-    optimistic,
     value_underestimation,
 )
+from remix_plugin.weighting.wqmix import central, optimistic
 
 
 def column(*values: float) -> Tensor:
@@ -35,7 +34,7 @@ def per_agent(*rows: tuple[float, ...]) -> Tensor:
 
 def normalized(raw: Tensor, name: str, valid: Tensor | None = None, **bounds) -> list:
     valid = torch.ones_like(raw, dtype=torch.bool) if valid is None else valid
-    bounds = {"w_min": 0.1, "w_max": 1.0, **bounds}
+    bounds = {"w_min": 0.1, "w_max": 1.0, "mean_multiple": 2.0, **bounds}
     return normalize(raw, valid, normalization=name, **bounds).squeeze(-1).tolist()
 
 

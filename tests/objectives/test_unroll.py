@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tensordict import TensorDict
 from torch import Tensor
 
-from remix_plugin.objectives.sequences import (
+from remix_plugin.objectives.unroll import (
     episode_ends,
     interleave,
     pack_rows,
