@@ -19,7 +19,8 @@ MODEL := model=layers/mlp_relu_128 model@critic_model=layers/mlp_relu_128
 
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5
 
-.PHONY: train test check test-ray lint learning compare matrix paper smax speed burn-in checkpoints \
+.PHONY: train test check test-ray coverage docs lint learning compare matrix paper smax \
+  speed burn-in checkpoints \
   $(FIGURES) results-page clean
 # Figures share a results folder, and some runs.
 .NOTPARALLEL:
@@ -41,6 +42,24 @@ check: lint
 test-ray:
 	sh scripts/set_up.sh "$(PYTHON)" $(VENV)-ray ray
 	OMP_NUM_THREADS=1 $(VENV)-ray/bin/python -m pytest tests/suites -k ray
+
+# Which lines the tests run: a table, and htmlcov/index.html
+coverage: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term \
+	  --cov-report=html
+
+# The documents as a site, site/index.html, in an environment without PyTorch
+DOCS_BIN := $(VENV)-docs/bin
+
+docs: $(VENV)-docs/set-up
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/python -m mkdocs build --strict
+	@echo "The documents: site/index.html"
+
+$(VENV)-docs/set-up: pyproject.toml
+	"$(PYTHON)" -m venv --clear $(VENV)-docs
+	$(DOCS_BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(DOCS_BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -146,4 +165,4 @@ $(STAMP): pyproject.toml constraints.txt scripts/set_up.sh
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-ray
+	rm -rf $(VENV) $(VENV)-ray $(VENV)-docs

@@ -1,9 +1,8 @@
 """A weighting of one's own: the further below its target, the more a value counts."""
 
-from __future__ import annotations
-
-import tempfile
+import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarl.experiment import Experiment
 from benchmarl.models import MlpConfig
@@ -47,10 +46,13 @@ class RankQmixConfig(WeightedProjectionConfig):
         return RankQmix
 
 
-if __name__ == "__main__":
+def main(frames: int, results: Path) -> None:
+    """Train on the matrix game for so many frames."""
     config = get_experiment_config("matrix_game")
+    config.max_n_frames = frames
     config.loggers = []
-    config.save_folder = tempfile.mkdtemp()
+    config.save_folder = str(results)
+    results.mkdir(parents=True, exist_ok=True)
     experiment = Experiment(
         task=MatrixGameTask.QTRAN.get_from_yaml(),
         algorithm_config=RankQmixConfig(
@@ -73,3 +75,10 @@ if __name__ == "__main__":
     )
     experiment.run()
     print(f"results: {experiment.folder_name}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=3_200)
+    parser.add_argument("--results", type=Path, default=Path("results/example"))
+    main(**vars(parser.parse_args()))

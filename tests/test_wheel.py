@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,11 @@ def test_wheel_has_configs_plugin_and_types(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     assert f"-{remix_plugin.__version__}-" in wheel.name
     names = set(zipfile.ZipFile(wheel).namelist())
+    (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+    page = zipfile.ZipFile(wheel).read(metadata).decode()
+    # A package index shows the page without the files beside it.
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert links and all(link.startswith("https://") for link in links), links
     assert "hydra_plugins/remix_search_path.py" in names
     assert "remix_plugin/py.typed" in names
     # As a namespace package it must not have one: other plugins share the name.
