@@ -121,10 +121,6 @@ class MeetingClass(PluginTaskClass):
         """Always False."""
         return False
 
-    def state_spec(self, env: EnvBase) -> Composite | None:
-        """None: mixers see the observations side by side."""
-        return None
-
     @staticmethod
     def env_name() -> str:
         """First part of the task's name."""

@@ -108,8 +108,9 @@ class PluginTaskClass(TaskClass):
         return env.full_action_spec_unbatched
 
     def state_spec(self, env: EnvBase) -> Composite | None:
-        """``state``."""
-        return _only(env.full_observation_spec_unbatched, "state")
+        """``state``, or nothing if the environment has none."""
+        spec = env.full_observation_spec_unbatched
+        return _only(spec, "state") if "state" in spec.keys() else None
 
     def info_spec(self, env: EnvBase) -> Composite | None:
         """``info``, or nothing if the environment has none."""
