@@ -24,11 +24,12 @@ from typing import Any
 from tqdm import tqdm
 
 from remix_plugin.damaged import one_line
-from remix_plugin.suites.estimate import Rates, duration, first_guess
+from remix_plugin.suites.estimate import RunTimeEstimate, duration, first_guess
 from remix_plugin.suites.folders import (
     OWN_FOLDER,
     RunFolder,
     State,
+    acquire,
     refuse_other_runs,
     run_folders,
 )
@@ -37,11 +38,8 @@ from remix_plugin.suites.launching import (
     check_launcher,
     prepare_launch,
 )
-from remix_plugin.suites.local import RUN_COMMAND, run_locally
-from remix_plugin.suites.locks import acquire
-from remix_plugin.suites.overrides import check_results_folder, split_overrides
-from remix_plugin.suites.plan import read_suite
-from remix_plugin.suites.processes import start, stop
+from remix_plugin.suites.local import RUN_COMMAND, run_locally, start, stop
+from remix_plugin.suites.plan import check_results_folder, read_suite, split_overrides
 from remix_plugin.suites.selection import check_overrides, select_runs
 
 # A runner that was killed may take a moment to die.
@@ -117,7 +115,7 @@ def run_suites(
         refuse_other_runs(folders)
         to_do = [folder for folder in folders if not folder.is_finished]
         check_overrides((folder.run for folder in to_do), here=_runs_here(args))
-        rates = Rates(args.results)
+        rates = RunTimeEstimate(args.results)
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(one_line(error), file=sys.stderr)
         return 2
@@ -364,7 +362,9 @@ class SuiteProgress:
         sys.stdout.flush()
 
 
-def _print_plan(folders: Sequence[RunFolder], rates: Rates, processes: int) -> None:
+def _print_plan(
+    folders: Sequence[RunFolder], rates: RunTimeEstimate, processes: int
+) -> None:
     """Print all runs and how long those take that are to be run."""
     states = {folder: folder.state() for folder in folders}
     to_do = [f.run for f, state in states.items() if state is not State.FINISHED]

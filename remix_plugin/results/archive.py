@@ -20,7 +20,7 @@ from remix_plugin.damaged import (
     shown,
 )
 from remix_plugin.results.run_result import RunResult, WeightCounts
-from remix_plugin.suites.content import is_name, is_task
+from remix_plugin.suites.plan import is_name, is_task
 from remix_plugin.suites.record import check_record
 from remix_plugin.whole_files import write_bytes
 

@@ -13,7 +13,7 @@ from remix_plugin.results.benchmarl_json import JsonRun, is_return, read_json_ru
 from remix_plugin.results.episodes_csv import EpisodesTable, read_episodes_table
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.results.weights_csv import read_weights
-from remix_plugin.suites.content import is_name
+from remix_plugin.suites.plan import is_name
 from remix_plugin.suites.record import RECORD, read_record, result_files
 
 

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from remix_plugin.suites.overrides import frames_of
-from remix_plugin.suites.plan import Run
+from remix_plugin.suites.plan import Run, frames_of
 from remix_plugin.suites.record import RECORD, read_record
 
 # What runs took on two cores of an AMD EPYC, one each: frames per second of a typical
@@ -16,7 +15,7 @@ FRAMES_PER_SECOND = {"predator_prey": 1_400, "smax": 700}
 START_SECONDS = 10
 
 
-class Rates:
+class RunTimeEstimate:
     """Seconds that a frame has taken in finished runs, by environment and label.
 
     Args:

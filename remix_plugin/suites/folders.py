@@ -1,8 +1,9 @@
-"""What the folder of a run tells about it."""
+"""What the folder of a run tells about it, and the locks that it is held by."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import socket
@@ -14,10 +15,54 @@ from pathlib import Path
 from urllib.parse import quote
 
 from remix_plugin.checkpoints.checkpoint_files import checkpoints, has_replay
-from remix_plugin.suites.locks import is_held
 from remix_plugin.suites.plan import Run
 from remix_plugin.suites.record import RECORD, read_record
 from remix_plugin.whole_files import write_bytes
+
+
+def acquire(path: Path) -> int | None:
+    """Take a lock, without waiting.
+
+    It is held by the file descriptor, and by those that child processes inherit: until
+    each of them is closed, or its process dead.
+
+    Args:
+        path (Path): a file, made where there is none, and never removed: with it the
+            lock would be another.
+
+    Returns:
+        int or None: the file descriptor, None if another holds the lock.
+
+    Raises:
+        OSError: if the file system knows no locks, as some of clusters.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    except OSError as error:
+        os.close(lock)
+        raise OSError(
+            error.errno,
+            f"{error.strerror}: the results folder must be on a file system with locks",
+            str(path),
+        ) from error
+    return lock
+
+
+def is_held(path: Path) -> bool:
+    """Whether someone holds a lock now."""
+    if not path.exists():
+        return False
+    lock = acquire(path)
+    if lock is None:
+        return True
+    os.close(lock)
+    return False
+
 
 # The runner's own files of a results folder
 OWN_FOLDER = ".suite"

@@ -1,8 +1,9 @@
 """Runs of a suite handed to one of Hydra's launchers: joblib, submitit, Ray.
 
-A launcher gets jobs of ``remix_plugin.suites.job``. Each starts its run as a process of
-its own, just as a runner on this machine does: no run depends on how it was launched,
-nor on what its worker has run before.
+A launcher gets jobs of this file, as ``python -m remix_plugin.suites.launching
+--multirun hydra/launcher=... +plan=FILE +number=0,1,2``. Each starts its run as a
+process of its own, just as a runner on this machine does: no run depends on how it was
+launched, nor on what its worker has run before.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from omegaconf import DictConfig
 
-from remix_plugin.suites.folders import OWN_FOLDER, RunFolder
-from remix_plugin.suites.local import RUN_COMMAND
-from remix_plugin.suites.overrides import quoted
-from remix_plugin.suites.plan import Run
+from remix_plugin.suites.folders import OWN_FOLDER, RunFolder, is_held
+from remix_plugin.suites.local import RUN_COMMAND, run_locally
+from remix_plugin.suites.plan import Run, quoted
 
 # What a launcher is part of, by its name in hydra/launcher
 PACKAGES = {
@@ -120,7 +122,7 @@ def prepare_launch(
         folder,
         (
             sys.executable,
-            *("-m", "remix_plugin.suites.job", "--multirun"),
+            *("-m", "remix_plugin.suites.launching", "--multirun"),
             f"hydra/launcher={launcher}",
             f"hydra.sweep.dir={quoted(folder)}",
             "hydra.job.name=suite",
@@ -162,3 +164,38 @@ def _launcher_options(
             "submitit_slurm": [f"hydra.launcher.array_parallelism={processes}"],
         }.get(launcher, [])
     return own
+
+
+class _LauncherDiedError(Exception):
+    """The launcher has died, and its runs should end with it."""
+
+
+@hydra.main(version_base="1.3", config_path=None, config_name=None)
+def main(cfg: DictConfig) -> str:
+    """Run it, unless it is finished; how it has ended.
+
+    A failure is none of the launcher's: it would give up the other runs.
+    """
+    folder, plan = read_job(Path(cfg.plan), cfg.number)
+    lock = plan["launcher_lock"]
+
+    def check_launcher_lives() -> None:
+        if lock is not None and not is_held(Path(lock)):
+            raise _LauncherDiedError
+
+    try:
+        run_locally(
+            [folder],
+            processes=1,
+            threads=plan["threads"],
+            command=plan["command"],
+            tick=check_launcher_lives,
+        )
+    except _LauncherDiedError:
+        # Nobody waits for an answer; a worker would wait for more to do.
+        os._exit(1)
+    return str(folder.state().value)
+
+
+if __name__ == "__main__":
+    main()

@@ -50,7 +50,7 @@ def test_runs_and_figures_that_fail_make_it_fail_after_the_report(
     suite = write_suite(tmp_path, *TINY, seeds=[0], algorithms=GOOD | BROKEN)
     done = make(tmp_path, "figure-4", f"SUITES={suite}", f"RESULTS={results}")
     assert done.returncode != 0
-    assert "1 failed" in done.stdout
+    assert "1 runs finished, 1 did not" in done.stdout
     assert list(results.glob("figures/*.png"))
     page = (results / "report.html").read_text()
     assert "small/predator_prey-punish_2/broken/seed_0" in page

@@ -16,9 +16,14 @@ from tiny_suites import folders_of, write_suite
 from written_runs import RECORD
 
 from remix_plugin.commands.suite import SuiteProgress
-from remix_plugin.suites.estimate import Rates, duration, first_guess
-from remix_plugin.suites.folders import RunFolder, State, refuse_other_runs
-from remix_plugin.suites.locks import acquire, is_held
+from remix_plugin.suites.estimate import RunTimeEstimate, duration, first_guess
+from remix_plugin.suites.folders import (
+    RunFolder,
+    State,
+    acquire,
+    is_held,
+    refuse_other_runs,
+)
 from remix_plugin.suites.record import seal_record
 
 FRAMES = "experiment.max_n_frames=100"
@@ -191,10 +196,10 @@ def test_rates_are_those_of_the_same_label_or_else_of_all(
 ) -> None:
     remix, qmix = folders[:2]
     results = remix.results
-    assert Rates(results).seconds(remix.run) is None
-    assert Rates(results).total([(remix.run, 0)]) is None
+    assert RunTimeEstimate(results).seconds(remix.run) is None
+    assert RunTimeEstimate(results).total([(remix.run, 0)]) is None
     finish(qmix, 10.0)
-    rates = Rates(results)
+    rates = RunTimeEstimate(results)
     assert rates.seconds(remix.run) == pytest.approx(10)
     finish(remix, 30.0)
     rates.add(remix.path)

@@ -120,7 +120,7 @@ def test_run_that_outlives_its_runner_is_not_run_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # As where the kernel does not end a run with its runner.
-    monkeypatch.setattr("remix_plugin.suites.processes._LIBC", None)
+    monkeypatch.setattr("remix_plugin.suites.local._LIBC", None)
     path = write_suite(tmp_path, "+stand_in_seconds=2", seeds=[0])
     folders = folders_of(path, results)
     arguments = (path, "--results", results, "--processes", 2)

@@ -155,7 +155,9 @@ def test_failure_of_the_launcher_itself_is_told(
     log = "print('no such partition'); raise SystemExit(4)"
     command = (sys.executable, "-S", "-c", log)
     launch = Launch(tmp_path, command, tmp_path / "lock")
-    monkeypatch.setattr("suite.prepare_launch", lambda *_, **__: launch)
+    monkeypatch.setattr(
+        "remix_plugin.commands.suite.prepare_launch", lambda *_, **__: launch
+    )
     path = write_suite(tmp_path, seeds=[0], algorithms=["qmix"])
     assert run_suite(path, "--results", results, "--launcher", "basic") == 1
     output = capsys.readouterr().out

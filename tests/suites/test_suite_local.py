@@ -18,10 +18,8 @@ from tiny_suites import (
     write_suite,
 )
 
-from remix_plugin.suites.folders import RunFolder, State
-from remix_plugin.suites.local import run_locally
-from remix_plugin.suites.locks import acquire, is_held
-from remix_plugin.suites.processes import start, stop
+from remix_plugin.suites.folders import RunFolder, State, acquire, is_held
+from remix_plugin.suites.local import run_locally, start, stop
 
 
 def run(folders: list[RunFolder], processes: int = 2, **options: object) -> None:
@@ -166,7 +164,7 @@ def test_what_a_stopped_process_has_started_is_killed(tmp_path: Path) -> None:
 def test_process_that_ignores_kindness_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remix_plugin.suites.processes.GRACE", 0.3)
+    monkeypatch.setattr("remix_plugin.suites.local.GRACE", 0.3)
     code = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('ready', flush=True); time.sleep(60)"

@@ -14,10 +14,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from tiny_suites import folders_of, read_stand_in, run_suite, write_suite
 
 from remix_plugin.results.reading import read_results
-from remix_plugin.suites.content import LARGEST_SEED, LONGEST
 from remix_plugin.suites.local import RUN_COMMAND
-from remix_plugin.suites.overrides import check_results_folder, quoted
-from remix_plugin.suites.plan import read_suite
+from remix_plugin.suites.plan import (
+    LARGEST_SEED,
+    LONGEST,
+    check_results_folder,
+    quoted,
+    read_suite,
+)
 
 NASTY = (
     *("", ".", "..", "../x", "/etc", "a/../b", "~", "-x", ".x", "a b", " a", "a "),

@@ -18,8 +18,7 @@ from tiny_suites import (
     write_suite,
 )
 
-from remix_plugin.suites.folders import OWN_FOLDER, State
-from remix_plugin.suites.locks import acquire
+from remix_plugin.suites.folders import OWN_FOLDER, State, acquire
 
 FRAMES = "experiment.max_n_frames=64"
 
