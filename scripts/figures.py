@@ -15,9 +15,9 @@ from remix_plugin.packages import exit_without
 exit_without("matplotlib")
 
 from remix_plugin.plotting.figures import KINDS, draw_figures, without_data  # noqa: E402
+from remix_plugin.plotting.panels import panels_of  # noqa: E402
 from remix_plugin.plotting.paper_figure import save  # noqa: E402
 from remix_plugin.plotting.tables import all_tables  # noqa: E402
-from remix_plugin.results.archive import read_archive  # noqa: E402
 from remix_plugin.results.reading import read_results  # noqa: E402
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     """Write each figure as png and svg, and say which have no data."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "results", type=Path, help="a suite's results folder, or an archive (.json.gz)"
+        "results", type=Path, help="a folder of results, a json or an archive"
     )
     parser.add_argument(
         "--out",
@@ -37,13 +37,13 @@ def main() -> None:
         "--only", nargs="+", choices=KINDS, default=list(KINDS), help="what to draw"
     )
     args = parser.parse_args()
-    is_archive = args.results.name.endswith(".json.gz")
     with refusals(parser):
-        results = (read_archive if is_archive else read_results)(args.results)
+        results = read_results(args.results)
         if not results:
             parser.error(f"no run has ended well in {args.results}")
-        figures = draw_figures(results, args.only)
-        tables = all_tables(results)
+        panels = panels_of(results)
+        figures = draw_figures(panels, args.only)
+        tables = all_tables(panels)
         for figure in figures:
             for path in save(figure, args.out, ("png", "svg")):
                 print(path)

@@ -15,6 +15,7 @@ import matplotlib
 from jinja2 import Environment, StrictUndefined
 
 from remix_plugin.plotting.figures import draw_figures
+from remix_plugin.plotting.panels import panels_of
 from remix_plugin.plotting.paper_figure import LOOK, PaperFigure
 from remix_plugin.plotting.table import Table
 from remix_plugin.plotting.tables import COLUMNS, result_tables
@@ -54,6 +55,7 @@ def write_report(folder: Path, path: Path) -> None:
             :func:`~remix_plugin.results.reading.read_results`.
     """
     results = read_results(folder)
+    panels = panels_of(results)
     unfinished = unfinished_runs(folder)
     if not results and not unfinished:
         raise ValueError(f"No run was begun in {folder}: there is nothing to report.")
@@ -65,9 +67,9 @@ def write_report(folder: Path, path: Path) -> None:
         title=f"Results in {folder.resolve().name}",
         summary=_summary(results),
         unfinished=unfinished,
-        figures=[_embed(figure) for figure in draw_figures(results)],
+        figures=[_embed(figure) for figure in draw_figures(panels)],
         about_tables=COLUMNS,
-        tables=result_tables(results),
+        tables=result_tables(panels),
         where=where_table(results),
         settings=_settings(folder, results),
         runs=_runs(results),

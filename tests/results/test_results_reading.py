@@ -168,14 +168,11 @@ def test_folder_must_be_named_after_what_was_run(
         read_results(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["matrix_game-qtran/remix/seed_3", "a/block/matrix_game-qtran/remix/seed_3", "."],
-)
-def test_folder_must_be_at_its_depth(name: str, tmp_path: Path) -> None:
-    make_run(tmp_path / "results", name)
-    with pytest.raises(ValueError, match="must be block/task/label/seed_N below"):
-        read_results(tmp_path / "results")
+def test_folder_may_lie_anywhere_below_the_one_that_is_read(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "a/b/block/matrix_game-qtran/remix/seed_3")
+    (below,) = read_results(tmp_path)
+    assert [below] == read_results(folder)
+    assert (below.folder, below.block, below.label) == (folder, "block", "remix")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +221,10 @@ def test_runs_that_have_not_ended_are_left_out(tmp_path: Path) -> None:
     make_run(tmp_path, "block/matrix_game-qtran/owqmix/seed_3")
     assert len(read_results(tmp_path)) == 2
     (folder / "run.yaml").rename(folder / "run.yaml.part")
+    (folder / "overrides.txt").touch()
     assert [result.label for result in read_results(tmp_path)] == ["owqmix"]
+    labels = [run.label for run in read_results(tmp_path, unfinished=True)]
+    assert labels == ["owqmix", "remix"]
 
 
 def test_evaluations_are_in_the_order_of_their_frames(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_evaluations_are_in_the_order_of_their_frames(tmp_path: Path) -> None:
     assert result.frames == (16, 32, 160)
     assert result.episodes == {"return": ((1.0, 2.0), (3.0, 5.0), (0.1, 0.2))}
     assert result.means("return") == (1.5, 4.0, pytest.approx(0.15))
-    assert result.absolute == {"return": (3.0, 4.0, 5.0)}
+    assert result.absolute == {"return": (3.0, 4.0, 5.0, 6.0)}
     assert result.weights == {}
 
 

@@ -74,12 +74,11 @@ def test_intervals_agree_with_rliable(
 
 def test_ends_are_those_of_drawn_runs() -> None:
     # What the tables have always had: 2,000 resamples of seed 0, task by task
-    generator = np.random.default_rng(0)
-    for statistic, tasks in ((mean, RLIABLE_X), (seed_median, RLIABLE_X[:1])):
+    for statistic, own in ((mean, RLIABLE_X), (seed_median, RLIABLE_X[:1])):
         generator = np.random.default_rng(0)
-        drawn = [one[generator.integers(len(one), size=(2000, 5))] for one in tasks]
+        drawn = [one[generator.integers(len(one), size=(2000, 5))] for one in own]
         expected = np.quantile(statistic(drawn), [0.025, 0.975])
-        assert interval(statistic, tasks) == pytest.approx(expected, rel=1e-15)
+        assert interval(statistic, own) == pytest.approx(expected, rel=1e-15)
 
 
 @pytest.mark.parametrize("by_task", [scores([1]), scores([1, 2], [3])])
