@@ -29,6 +29,8 @@ from remix_plugin.plotting.return_axis import bend, is_bent
 from remix_plugin.plotting.style import NAMES, Style
 
 MARKERS_PER_CURVE = 7
+# Of a picture of any task, before it is divided
+MOST_CURVES = 9
 BANDS = "Lines: mean over seeds; bands: its 95% bootstrap interval."
 
 
@@ -162,7 +164,8 @@ def _draw_blocks(
         )
         for block in blocks_of(panels)
         for (suffix, kind), shown in algorithm_groups(
-            [panel for panel in panels if panel.block == block]
+            [panel for panel in panels if panel.block == block],
+            0 if same_units else MOST_CURVES,
         ).items()
     ]
 

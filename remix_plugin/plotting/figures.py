@@ -49,7 +49,10 @@ KINDS = {
         draw_other_returns, "runs on tasks that are neither Predator-Prey nor battles"
     ),
     "final": Kind(draw_final_scores, "runs that are no variants of ReMIX"),
-    "profile": Kind(draw_profiles, "runs of two or more algorithms on the same tasks"),
+    "profile": Kind(
+        draw_profiles,
+        "runs of two or more algorithms on the same Predator-Prey or battles",
+    ),
 }
 
 

@@ -207,14 +207,22 @@ def block_words(block: str) -> str:
     return "" if block == NO_BLOCK else f", block {block}"
 
 
-def algorithm_groups(panels: Sequence[Panel]) -> dict[tuple[str, str], list[Panel]]:
+def algorithm_groups(
+    panels: Sequence[Panel], n_readable: int = 0
+) -> dict[tuple[str, str], list[Panel]]:
     """Panels whose curves share a picture, as all of them would be too many for one.
+
+    Args:
+        panels (sequence of Panel): of any labels.
+        n_readable (int): labels that one picture has room for, whatever they are.
 
     Returns:
         dict: those of all algorithms that are not policy-based, and of those that are,
         with ReMIX beside them; each, if it has any, by a part of file names and a part
         of captions, which are empty where there are only the first.
     """
+    if panels and len({label for one in panels for label in one.runs}) <= n_readable:
+        return {("", ""): list(panels)}
     others = select(panels, lambda label: label not in POLICY_BASED)
     if not select(panels, lambda label: label in POLICY_BASED):
         return {("", ""): others}

@@ -35,13 +35,13 @@ def draw_final_scores(
     others = [panel for panel in without_variants(panels) if is_other(panel)]
     return [
         *(
-            _draw_final(*names, own, styles)
-            for names, own in comparisons(panels).items()
+            _draw_final(suffix, f", {words}", own, styles)
+            for (suffix, words), own in comparisons(panels).items()
         ),
         *(
             _draw_final(
                 f"returns_{block}",
-                f"other tasks{block_words(block)}",
+                block_words(block),
                 [panel for panel in others if panel.block == block],
                 styles,
                 same_units=False,
@@ -84,8 +84,8 @@ def _draw_final(
 
     return PaperFigure(
         f"final_{suffix}",
-        f"Scores at the end of training, {words}",
-        f"{METRICS[metric].capitalize()} of the last evaluation, {words}: mean over "
+        f"Scores at the end of training{words}",
+        f"{METRICS[metric].capitalize()} of the last evaluation{words}: mean over "
         "seeds (marker), its 95% bootstrap interval (bar), and the seeds (ticks). "
         f"{describe_runs(panels, 'row')}",
         headings(panels),

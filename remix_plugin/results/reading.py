@@ -209,7 +209,8 @@ def _are_same(run: RunResult, other: RunResult) -> bool:
 def _with_longer_labels(runs: Sequence[RunResult]) -> list[RunResult]:
     """Runs of one label, told apart by their overrides, else by their folders."""
     paths = [run.path for run in runs if run.path is not None]
-    overrides = [_overrides(path.parent.parent / HYDRA_OVERRIDES) for path in paths]
+    folders = [run.folder for run in runs if run.folder is not None]
+    overrides = [_overrides(folder / HYDRA_OVERRIDES) for folder in folders]
     shared = set.intersection(*map(set, overrides))
     endings = ["_".join(x for x in own if x not in shared) for own in overrides]
     names = {(ending, run.seed) for ending, run in zip(endings, runs, strict=True)}
@@ -234,4 +235,4 @@ def _overrides(path: Path) -> list[str]:
 
 def _label(text: str) -> str:
     """A text as curves may be named."""
-    return re.sub("[^A-Za-z0-9_.-]+", "_", text)[:LONGEST]
+    return re.sub("[^A-Za-z0-9_.-]+", "_", text).rstrip("_")[:LONGEST]

@@ -63,8 +63,14 @@ class RunResult:
 
     @property
     def folder(self) -> Path | None:
-        """The folder that Hydra gave the run; None from an archive."""
-        return None if self.path is None else self.path.parent.parent
+        """The folder with all that the run has left; None from an archive.
+
+        BenchMARL makes one below Hydra's, named as its json is.
+        """
+        if self.path is None:
+            return None
+        own = self.path.parent
+        return own.parent if self.path.stem == own.name else own
 
     @property
     def name(self) -> str:
