@@ -15,6 +15,7 @@ from remix_plugin.packages import exit_without
 
 exit_without("matplotlib", "jinja2")
 
+from remix_plugin.plotting.panels import panels_of  # noqa: E402
 from remix_plugin.plotting.tables import all_tables  # noqa: E402
 from remix_plugin.report.markdown import fill  # noqa: E402
 from remix_plugin.report.page import where_table  # noqa: E402
@@ -41,7 +42,7 @@ def main() -> None:
         runs = [run for results in kept.values() for run in results]
         # A run that two archives have is counted once.
         results = list({run.name: run for run in runs}.values())
-        texts = {name: all_tables(own) for name, own in kept.items()}
+        texts = {name: all_tables(panels_of(own)) for name, own in kept.items()}
         texts["where"] = where_table(results).markdown
         before = read_text(PAGE)
         try:

@@ -13,7 +13,8 @@ import argparse
 import matplotlib
 
 from remix_plugin.commands.arguments import folder, number, refusals, whole
-from remix_plugin.plotting.learning_curves import Curve, plot_curves, read_curves
+from remix_plugin.plotting.learning_curves import plot_curves, read_curves
+from remix_plugin.results.run_result import RunResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,40 +43,39 @@ def main(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     results = args.folder.resolve()
     picture = results / "learning_curves.png"
     with refusals(parser):
-        curves = read_curves(results, args.win_above)
-        plot_curves(curves).savefig(picture, dpi=150)
-    for curve in curves:
-        print(_summary(curve))
+        runs = read_curves(results, args.win_above)
+        metric = "return" if args.win_above is None else "win_rate"
+        plot_curves(runs, metric).savefig(picture, dpi=150)
+    for run in runs:
+        print(_summary(run, metric))
     if args.at:
-        print(_table(curves, args.at))
+        print(_table(runs, metric, args.at))
     print(f"results:        {results}")
     print(f"learning curve: {picture}")
     return 0
 
 
-def _summary(curve: Curve) -> str:
-    wins = ""
-    if curve.win_rates is not None:
-        wins = f", win rate {curve.win_rates[-1]:.2f}"
+def _summary(run: RunResult, metric: str) -> str:
+    wins = "" if metric == "return" else f", win rate {run.means(metric)[-1]:.2f}"
     return (
-        f"{curve.algorithm} on {curve.environment}/{curve.task}, seed {curve.seed}: "
-        f"last evaluation return {curve.returns[-1]:.2f}{wins} "
-        f"(mean of {curve.n_episodes} greedy episodes at {curve.frames[-1]} frames)"
+        f"{run.label} on {run.task}, seed {run.seed}: "
+        f"last evaluation return {run.means('return')[-1]:.2f}{wins} "
+        f"(mean of {len(run.episodes['return'][-1])} greedy episodes at "
+        f"{run.frames[-1]} frames)"
     )
 
 
-def _table(curves: list[Curve], frames: list[int]) -> str:
+def _table(runs: list[RunResult], metric: str, frames: list[int]) -> str:
     """Markdown, a row per run; a dash where there was no evaluation or no timer."""
     columns = ["task", "algorithm", "seed", *(f"{frame:,}" for frame in frames)]
-    lines = [
-        "| " + " | ".join([*columns, "minutes"]) + " |",
-        "|---" * (len(columns) + 1) + "|",
-    ]
-    for curve in curves:
-        scores = dict(zip(curve.frames, curve.scores, strict=True))
-        digits = 1 if curve.win_rates is None else 2
+    digits = 1 if metric == "return" else 2
+    rows = []
+    for run in runs:
+        scores = dict(zip(run.frames, run.means(metric), strict=True))
         cells = [f"{scores[f]:.{digits}f}" if f in scores else "-" for f in frames]
-        minutes = "-" if curve.seconds is None else f"{curve.seconds / 60:.1f}"
-        row = [curve.task, curve.algorithm, str(curve.seed), *cells, minutes]
-        lines.append("| " + " | ".join(row) + " |")
-    return "\n".join(lines)
+        seconds = run.record.get("seconds")
+        minutes = "-" if seconds is None else f"{seconds / 60:.1f}"
+        task = run.task.partition("/")[2]
+        rows.append([task, run.label, str(run.seed), *cells, minutes])
+    lines = [[*columns, "minutes"], ["---"] * (len(columns) + 1), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from remix_plugin.commands.arguments import new_folder, refusals
 from remix_plugin.plotting.figures import KINDS, draw_figures, without_data
+from remix_plugin.plotting.panels import panels_of
 from remix_plugin.plotting.paper_figure import save
 from remix_plugin.plotting.tables import all_tables
-from remix_plugin.results.archive import read_archive
 from remix_plugin.results.reading import read_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the subcommand takes."""
     parser.add_argument(
-        "results", type=Path, help="a suite's results folder, or an archive (.json.gz)"
+        "results", type=Path, help="a folder of results, a json or an archive"
     )
     parser.add_argument(
         "--out",
@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     """Write each figure as png and svg, and say which have no data."""
-    is_archive = args.results.name.endswith(".json.gz")
     with refusals(parser):
-        results = (read_archive if is_archive else read_results)(args.results)
+        results = read_results(args.results)
         if not results:
             parser.error(f"no run has ended well in {args.results}")
-        figures = draw_figures(results, args.only)
-        tables = all_tables(results)
+        panels = panels_of(results)
+        figures = draw_figures(panels, args.only)
+        tables = all_tables(panels)
         for figure in figures:
             for path in save(figure, args.out, ("png", "svg")):
                 print(path)

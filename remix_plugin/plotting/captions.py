@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from remix_plugin.plotting.runs import commit_of, same, schedule_of
+from remix_plugin.plotting.panels import Panel
 from remix_plugin.plotting.style import name_of
-from remix_plugin.results.run_result import RunResult
+from remix_plugin.results.run_result import NO_BLOCK, RunResult
 
 METRICS = {"return": "mean return", "win_rate": "win rate"}
+ANNEALING = "experiment.exploration_anneal_frames="
 
-Panels = Mapping[str, Mapping[str, Sequence[RunResult]]]
 
-
-def facts(panels: Panels, drawn: str = "curve") -> str:
+def describe_runs(panels: Sequence[Panel], drawn: str = "curve") -> str:
     """Seeds, frames, evaluation episodes, schedule and commit, in sentences.
 
     Args:
-        panels (mapping): of each panel, of each label, its runs; at least one.
+        panels (sequence of Panel): at least one.
         drawn (str): what shows the runs of one label in one panel.
     """
-    runs = [run for labels in panels.values() for own in labels.values() for run in own]
+    runs = [run for panel in panels for own in panel.runs.values() for run in own]
     episodes = [len(one) for run in runs for one in run.episodes["return"]]
+    recorded = [run for run in runs if "commit" in run.record]
+    schedules = (schedule_of(run) for run in sorted(runs, key=lambda r: r.name))
     parts = [
-        f"{count_range(run.frames[-1] for run in runs)} frames",
-        f"{count_range(episodes)} greedy episodes per evaluation",
-        same(schedule_of(run) for run in sorted(runs, key=lambda r: r.name)),
-        _commits(runs),
+        f"{format_range(run.frames[-1] for run in runs)} frames",
+        f"{format_range(episodes)} greedy episodes per evaluation",
+        join_distinct(schedule for schedule in schedules if schedule),
+        _describe_commits(recorded) if recorded else "",
     ]
-    return f"{seeds(panels, drawn)} {'; '.join(parts)}."
+    return (
+        f"{describe_seeds(panels, drawn)} {'; '.join(part for part in parts if part)}."
+    )
 
 
-def seeds(panels: Panels, drawn: str = "curve") -> str:
+def describe_seeds(panels: Sequence[Panel], drawn: str = "curve") -> str:
     """How many seeds each label has, over panels, 0 where it is missing in one."""
-    labels = dict.fromkeys(label for own in panels.values() for label in own)
-    counts = {k: [len(own.get(k, ())) for own in panels.values()] for k in labels}
+    labels = dict.fromkeys(label for panel in panels for label in panel.runs)
+    counts = {k: [len(panel.runs.get(k, ())) for panel in panels] for k in labels}
     extremes = [(min(own), max(own)) for own in counts.values()]
     usual = max(sorted(set(extremes), reverse=True), key=extremes.count)
     others = [
-        f"{name_of(label)}: {count_range(own)}"
+        f"{name_of(label)}: {format_range(own)}"
         for label, own in counts.items()
         if (min(own), max(own)) != usual
     ]
-    words = f"{count_range(usual)} seed{'s' * (usual != (1, 1))} per {drawn}"
+    words = f"{format_range(usual)} seed{'s' * (usual != (1, 1))} per {drawn}"
     if others:
         words += f", except {', '.join(others)}"
     if drawn == "curve":
@@ -54,13 +57,36 @@ def seeds(panels: Panels, drawn: str = "curve") -> str:
     return f"{words}."
 
 
-def count_range(numbers: Iterable[int]) -> str:
+def schedule_of(run: RunResult) -> str:
+    """How exploration falls, as its record has it, else its block if it has one."""
+    for override in reversed(run.record.get("overrides", ())):
+        if override.startswith(ANNEALING):
+            frames = override.removeprefix(ANNEALING)
+            digits = frames.replace("_", "")
+            if digits.isdecimal() and len(digits) < 20:
+                frames = f"{int(digits):,}"
+            return f"exploration falls over {frames} frames"
+    return "" if run.block == NO_BLOCK else f"block {run.block}"
+
+
+def commit_of(run: RunResult) -> str:
+    """First characters of the commit it was run from, and whether that was changed."""
+    commit, *changes = run.record["commit"].split(",")
+    return ",".join([commit[:10], *changes])
+
+
+def format_range(numbers: Iterable[int]) -> str:
     """``5``, or ``3 to 5`` if they differ."""
     values = sorted(set(numbers))
     return " to ".join(f"{n:,}" for n in dict.fromkeys((values[0], values[-1])))
 
 
-def _commits(runs: Sequence[RunResult]) -> str:
+def join_distinct(values: Iterable[str]) -> str:
+    """The value all have, else the different ones, joined by "and"."""
+    return " and ".join(dict.fromkeys(values))
+
+
+def _describe_commits(runs: Sequence[RunResult]) -> str:
     commits = sorted({commit_of(run) for run in runs})
     if len(commits) == 1:
         return f"commit {commits[0]}"

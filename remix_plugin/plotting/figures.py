@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from remix_plugin.plotting.curve_figures import (
     draw_normalizations,
+    draw_other_returns,
     draw_returns,
     draw_smallest_weights,
     draw_terms,
     draw_win_rates,
 )
+from remix_plugin.plotting.panels import Panel
 from remix_plugin.plotting.paper_figure import PaperFigure
 from remix_plugin.plotting.score_figures import draw_final_scores, draw_profiles
 from remix_plugin.plotting.style import Style, styles_of
 from remix_plugin.plotting.weight_figure import draw_weights
-from remix_plugin.results.run_result import RunResult
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,12 @@ class Kind:
     """One figure of the paper, or one of ours: a picture per block.
 
     Attributes:
-        draw (Callable): its pictures, none if it has no results.
+        draw (Callable): makes its pictures, none if it has no results, of panels of any
+            tasks and labels and the style of each label.
         needs (str): which results it has none without.
     """
 
-    draw: Callable[[Sequence[RunResult], Mapping[str, Style]], list[PaperFigure]]
+    draw: Callable[[Sequence[Panel], Mapping[str, Style]], list[PaperFigure]]
     needs: str
 
 
@@ -43,37 +45,41 @@ KINDS = {
     "normalizations": Kind(
         draw_normalizations, "runs of remix_mean*, remix_max* or remix_clipped_warm_up*"
     ),
-    "final": Kind(draw_final_scores, "runs on Predator-Prey or battles"),
-    "profile": Kind(draw_profiles, "runs of two or more algorithms on the same tasks"),
+    "returns": Kind(
+        draw_other_returns, "runs on tasks that are neither Predator-Prey nor battles"
+    ),
+    "final": Kind(draw_final_scores, "runs that are no variants of ReMIX"),
+    "profile": Kind(
+        draw_profiles,
+        "runs of two or more algorithms on the same Predator-Prey or battles",
+    ),
 }
 
 
 def draw_figures(
-    results: Sequence[RunResult], only: Sequence[str] = tuple(KINDS)
+    panels: Sequence[Panel], only: Sequence[str] = tuple(KINDS)
 ) -> list[PaperFigure]:
     """Draw all figures that there are results for.
 
-    An algorithm looks the same in all of them. The order of results does not matter.
+    An algorithm looks the same in all of them.
 
     Args:
-        results (sequence of RunResult): of any blocks, tasks and labels, finished or
-            not: captions say how many seeds there are.
+        panels (sequence of Panel): see :func:`~.panels.panels_of`; of any blocks, tasks
+            and labels, with few seeds or many: captions say how many there are.
         only (sequence of str): keys of ``KINDS`` to draw.
 
     Returns:
         list of PaperFigure: in order of ``KINDS``, then of blocks.
 
     Raises:
-        KeyError: if a battle has no win rates.
-        ValueError: if ``only`` holds anything else, or runs of one block and task are
-            there twice or were evaluated at different frames.
+        ValueError: if ``only`` holds anything else.
     """
     for name in only:
         if name not in KINDS:
             raise ValueError(f"only holds {name!r}: it must be of {', '.join(KINDS)}.")
-    styles = styles_of(run.label for run in results)
+    styles = styles_of(label for panel in panels for label in panel.runs)
     kinds = [kind for name, kind in KINDS.items() if name in only]
-    return [figure for kind in kinds for figure in kind.draw(results, styles)]
+    return [figure for kind in kinds for figure in kind.draw(panels, styles)]
 
 
 def without_data(

@@ -1,11 +1,11 @@
-"""A figure as a paper prints it: panels, one legend above, a caption below."""
+"""A figure as a paper prints it, all panels under one legend, or panel by panel."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from remix_plugin.plotting.panels import MeanCurve
 from remix_plugin.plotting.style import Style
 
 # Inches: two columns of a page, in which two panels lie side by side, and heights
@@ -24,9 +25,9 @@ SINGLE_PANEL_HEIGHT = 2.6
 # Points at the printed size
 FONT_SIZE = 8.0
 LINE_HEIGHT = 1.35 * FONT_SIZE / 72
-# Characters of a caption that fit into a line
-CAPTION_COLUMNS = 112
-# and that the line before a name in a legend takes
+# Characters of names that fit into a line of the legend, and that the line before a
+# name takes
+LEGEND_COLUMNS = 112
 HANDLE_COLUMNS = 6
 
 LOOK = {
@@ -56,19 +57,101 @@ LOOK = {
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure and what is said of it.
+    """Panels of one figure, and what is said of them.
 
     Attributes:
         name (str): stem of its files, e.g. ``"figure_1_anneal_50k"``.
         title (str): what it shows, in a few words.
         caption (str): the text below it, in one line.
-        figure (Figure): with the caption drawn.
+        headings (sequence of str): what stands above each panel.
+        draw (Callable): draws the panel of a number, from 0, into axes.
+        axis_names (tuple of str): of x and y.
+        styles (mapping): look of each label in the legend; empty for no legend.
+        names (mapping): names of labels in the legend.
+        shared (tuple of bool): whether all panels have the same x axis, and y axis.
+        curves (sequence of mapping): of each panel, of each label, the curve drawn;
+            empty of figures that are not of curves.
     """
 
     name: str
     title: str
     caption: str
-    figure: Figure
+    headings: Sequence[str]
+    draw: Callable[[Axes, int], None]
+    axis_names: tuple[str, str]
+    styles: Mapping[str, Style]
+    names: Mapping[str, str]
+    shared: tuple[bool, bool] = (False, True)
+    curves: Sequence[Mapping[str, MeanCurve]] = ()
+
+    @cached_property
+    def figure(self) -> Figure:
+        """All panels, in rows of which the last may be shorter, below one legend."""
+        with paper_look():
+            figure, axes = self._new_panels()
+            for number, axis in enumerate(axis for row in axes for axis in row):
+                self.draw(axis, number)
+                axis.set_title(self.headings[number])
+            self._name_axes(axes)
+            if self.styles:
+                self._add_legend(figure)
+        return figure
+
+    def panel(self, number: int) -> Figure:
+        """One panel of half the width, with the same axes, for narrow screens."""
+        with paper_look():
+            figure = Figure(figsize=(WIDTH / 2, PANEL_HEIGHT), layout="constrained")
+            axis = figure.subplots()
+            self.draw(axis, number)
+            shared = self.figure.axes[number]
+            axis.set(xlim=shared.get_xlim(), ylim=shared.get_ylim())
+            axis.set(title=self.headings[number], ylabel=self.axis_names[1])
+            axis.set_xlabel(self.axis_names[0])
+        return figure
+
+    def _new_panels(self) -> tuple[Figure, list[list[Axes]]]:
+        n_panels = len(self.headings)
+        columns = min(COLUMNS, n_panels)
+        rows = -(-n_panels // columns)
+        legend_rows = -(-len(self.styles) // self._legend_columns)
+        panel_height = PANEL_HEIGHT if n_panels > 1 else SINGLE_PANEL_HEIGHT
+        height = rows * panel_height + (legend_rows + 1) * LINE_HEIGHT
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots(
+            rows, columns, squeeze=False, sharex=self.shared[0], sharey=self.shared[1]
+        ).tolist()
+        for _ in range(rows * columns - n_panels):
+            axes[-1].pop().remove()
+        return figure, axes
+
+    def _name_axes(self, axes: Sequence[Sequence[Axes]]) -> None:
+        """Name x below the lowest panel of each column, y beside each row."""
+        for row, below in zip(axes, [*axes[1:], []], strict=True):
+            row[0].set_ylabel(self.axis_names[1])
+            for axis in row[len(below) :]:
+                axis.set_xlabel(self.axis_names[0])
+                axis.tick_params(labelbottom=True)
+
+    @property
+    def _legend_columns(self) -> int:
+        """As many as the longest name leaves room for, at most 5."""
+        longest = max((len(self.names.get(k, k)) for k in self.styles), default=0)
+        fitting = LEGEND_COLUMNS // (longest + HANDLE_COLUMNS)
+        return max(1, min(fitting, 5, len(self.styles)))
+
+    def _add_legend(self, figure: Figure) -> None:
+        """One legend for all panels, above them."""
+        handles = [
+            Line2D([], [], label=self.names.get(k, k), **line_options(k, style))
+            for k, style in self.styles.items()
+        ]
+        figure.legend(
+            handles=handles,
+            loc="outside upper center",
+            ncols=self._legend_columns,
+            frameon=False,
+            handlelength=3.2,
+        )
 
 
 @contextmanager
@@ -76,75 +159,6 @@ def paper_look() -> Iterator[None]:
     """Fonts, lines and file settings of all figures, until the context ends."""
     with matplotlib.rc_context(LOOK):
         yield
-
-
-def new_panels(
-    n_panels: int,
-    caption: str,
-    *,
-    names: Sequence[str] = (),
-    sharex: bool = False,
-) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of the printed width with its caption; to call within ``paper_look``.
-
-    Args:
-        n_panels (int): at least one.
-        caption (str): drawn below, broken into lines.
-
-    Keyword Args:
-        names (sequence of str): what :func:`add_legend` is to be left room for.
-        sharex (bool): whether all panels have the same x axis, as they have the same y.
-
-    Returns:
-        tuple: the figure, and its panels in rows, of which the last may be shorter.
-    """
-    columns = min(COLUMNS, n_panels)
-    rows = -(-n_panels // columns)
-    lines = textwrap.wrap(caption, CAPTION_COLUMNS)
-    legend_rows = -(-len(names) // legend_columns(names)) if names else 0
-    panel_height = PANEL_HEIGHT if n_panels > 1 else SINGLE_PANEL_HEIGHT
-    height = rows * panel_height + (len(lines) + legend_rows + 2) * LINE_HEIGHT
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.subplots(
-        rows, columns, squeeze=False, sharex=sharex, sharey=True
-    ).tolist()
-    while rows * columns > n_panels:
-        axes[-1].pop().remove()
-        n_panels += 1
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=FONT_SIZE)
-    return figure, axes
-
-
-def label_axes(axes: Sequence[Sequence[Axes]], x: str, y: str) -> None:
-    """Name x below the lowest panel of each column, y beside the first of each row."""
-    for row, below in zip(axes, [*axes[1:], []], strict=True):
-        row[0].set_ylabel(y)
-        for axis in row[len(below) :]:
-            axis.set_xlabel(x)
-            axis.tick_params(labelbottom=True)
-
-
-def legend_columns(names: Sequence[str]) -> int:
-    """As many as the longest name leaves room for, at most 5."""
-    longest = max(len(name) for name in names) + HANDLE_COLUMNS
-    return min(max(CAPTION_COLUMNS // longest, 1), 5, len(names))
-
-
-def add_legend(
-    figure: Figure, styles: Mapping[str, Style], names: Sequence[str]
-) -> None:
-    """One legend for all panels, above them, apart from the lines that were drawn."""
-    handles = [
-        Line2D([], [], label=name, **line_options(label, style))
-        for (label, style), name in zip(styles.items(), names, strict=True)
-    ]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=legend_columns(names),
-        frameon=False,
-        handlelength=3.2,
-    )
 
 
 def line_options(label: str, style: Style) -> dict[str, Any]:

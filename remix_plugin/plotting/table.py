@@ -7,6 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from remix_plugin.statistics.aggregates import Statistic
+from remix_plugin.statistics.bootstrap import interval
+from remix_plugin.statistics.scores import FloatArray
+
 NOTHING = "-"
 
 
@@ -61,7 +65,7 @@ class Table:
         return "\n".join([text, "", *lines])
 
 
-def number(value: float, digits: int) -> str:
+def format_number(value: float | FloatArray, digits: int) -> str:
     """With so many decimals and thousands marked; a dash for NaN."""
     if math.isnan(value):
         return NOTHING
@@ -69,9 +73,18 @@ def number(value: float, digits: int) -> str:
     return f"{round(float(value), digits) + 0.0:,.{digits}f}"
 
 
-def with_interval(value: float, ends: tuple[float, float], digits: int) -> str:
+def format_interval(
+    value: float | FloatArray, ends: tuple[FloatArray, FloatArray], digits: int
+) -> str:
     """``35.2 [33.1, 37.0]``; the value alone where the ends are NaN."""
     if any(math.isnan(end) for end in ends):
-        return number(value, digits)
-    low, high = (number(end, digits) for end in ends)
-    return f"{number(value, digits)} [{low}, {high}]"
+        return format_number(value, digits)
+    low, high = (format_number(end, digits) for end in ends)
+    return f"{format_number(value, digits)} [{low}, {high}]"
+
+
+def format_statistic(
+    statistic: Statistic, scores: Sequence[FloatArray], digits: int
+) -> str:
+    """A statistic of runs ``[n_runs]`` per task, with its 95% interval if known."""
+    return format_interval(statistic(scores), interval(statistic, scores), digits)

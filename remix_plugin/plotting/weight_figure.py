@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter
 
-from remix_plugin.plotting.captions import facts
-from remix_plugin.plotting.paper_figure import (
-    PaperFigure,
-    label_axes,
-    new_panels,
-    paper_look,
-)
-from remix_plugin.plotting.runs import (
-    HARDEST,
-    blocks_of,
-    by_label,
-    check_comparable,
-)
+from remix_plugin.plotting.captions import describe_runs
+from remix_plugin.plotting.panels import HARDEST, Panel, block_words
+from remix_plugin.plotting.paper_figure import PaperFigure
 from remix_plugin.plotting.style import Style, name_of
 from remix_plugin.plotting.weight_counts import GROUP, n_sampled, shares, sum_counts
-from remix_plugin.results.run_result import RunResult, WeightCounts
+from remix_plugin.results.run_result import WeightCounts
 
 LABELS = ("remix", "owqmix")
 # Smaller ones are white.
@@ -34,44 +25,48 @@ SMALLEST_SHARE = 1e-4
 
 
 def draw_weights(
-    results: Sequence[RunResult], styles: Mapping[str, Style]
+    panels: Sequence[Panel], styles: Mapping[str, Style]
 ) -> list[PaperFigure]:
-    """Figure 3, a picture per block: ReMIX beside OW-QMIX, summed over seeds.
-
-    Args:
-        results (sequence of RunResult): of any tasks and labels.
-        styles (mapping): of each label; not used.
-    """
-    own = [run for run in results if run.task == HARDEST and run.label in LABELS]
-    own = [run for run in own if GROUP in run.weights]
-    blocks = blocks_of(own)
-    return [
-        _draw(block, [run for run in own if run.block == block]) for block in blocks
-    ]
+    """Figure 3, a picture per block: ReMIX beside OW-QMIX, summed over seeds."""
+    kept = [_with_weights(panel) for panel in panels if panel.task == HARDEST]
+    return [_draw(panel) for panel in kept if panel.runs]
 
 
-def _draw(block: str, runs: Sequence[RunResult]) -> PaperFigure:
-    check_comparable(runs)
-    groups = by_label(runs)
-    counts = {label: sum_counts(own) for label, own in groups.items()}
-    title = f"Projection weights over training at punishment -2, block {block}"
+def _with_weights(panel: Panel) -> Panel:
+    """The runs whose weights are drawn."""
+    own = {
+        label: [run for run in panel.runs.get(label, ()) if GROUP in run.weights]
+        for label in LABELS
+    }
+    return replace(panel, runs={label: runs for label, runs in own.items() if runs})
+
+
+def _draw(panel: Panel) -> PaperFigure:
+    counts = {label: sum_counts(own) for label, own in panel.runs.items()}
     caption = (
         "Figure 3. Projection weights of sampled transitions over training on "
         "Predator-Prey, punishment -2: share of each weight in each interval, summed "
         f"over seeds; white: less than {SMALLEST_SHARE:g}; dashed line: mean weight. "
-        f"{_totals(counts)} {facts({block: groups}, 'panel')}"
+        f"{_totals(counts)} {describe_runs([panel], 'panel')}"
     )
-    with paper_look():
-        figure, axes = new_panels(len(counts), caption)
-        each = [axis for row in axes for axis in row]
-        for axis, (label, own) in zip(each, counts.items(), strict=True):
-            mesh = draw_map(axis, own)
-            axis.set_title(name_of(label))
-        label_axes(axes, "frames", "projection weight")
-        bar = figure.colorbar(mesh, ax=each, aspect=14, pad=0.02)
+    title = "Projection weights over training at punishment -2"
+
+    def draw(axis: Axes, number: int) -> None:
+        mesh = draw_map(axis, [*counts.values()][number])
+        bar = axis.figure.colorbar(mesh, ax=axis, aspect=14, pad=0.02)
         bar.set_label("share of transitions")
         bar.outline.set_linewidth(0.6)
-    return PaperFigure(f"figure_3_{block}", title, caption, figure)
+
+    return PaperFigure(
+        f"figure_3_{panel.block}",
+        f"{title}{block_words(panel.block)}",
+        caption,
+        [name_of(label) for label in counts],
+        draw,
+        ("frames", "projection weight"),
+        styles={},
+        names={},
+    )
 
 
 def draw_map(axis: Axes, counts: WeightCounts) -> Any:

@@ -1,4 +1,4 @@
-"""Runs in BenchMARL's json, held to all that it says twice."""
+"""Runs in BenchMARL's json, refused where its numbers contradict each other."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ class JsonRun:
     """A run as BenchMARL writes it.
 
     Attributes:
-        environment (str): e.g. ``"predator_prey"``.
-        task (str): e.g. ``"punish_2"``.
+        task (str): environment and task, e.g. ``"predator_prey/punish_2"``.
         algorithm (str): e.g. ``"remix"``.
         seed (int): its seed.
         steps (tuple of int): number of each evaluation: its frames, divided by the
@@ -42,7 +41,6 @@ class JsonRun:
         returns (dict): ``<group>_return`` and their mean over groups, ``return``.
     """
 
-    environment: str
     task: str
     algorithm: str
     seed: int
@@ -67,13 +65,12 @@ def read_json_runs(path: Path) -> list[JsonRun]:
             other: groups and their mean, steps and frames, episodes and best ones.
     """
     runs = []
-    for names, data in _levels(path, read_json(path), 4):
-        match = re.fullmatch("seed_(0|[1-9][0-9]{0,18})", names[3])
+    for (environment, task, algorithm, last), data in _levels(path, read_json(path), 4):
+        match = re.fullmatch("seed_(0|[1-9][0-9]{0,18})", last)
         if match is None:
-            raise DamagedFileError(path, f"{shown(names[3])} is no seed of a run")
-        environment, task, algorithm, _ = names
-        run = environment, task, algorithm, int(match[1])
-        runs.append(_read_run(path, run, data))
+            raise DamagedFileError(path, f"{shown(last)} is no seed of a run")
+        names = f"{environment}/{task}", algorithm, int(match[1])
+        runs.append(_read_run(path, names, data))
     return runs
 
 
@@ -117,7 +114,7 @@ def _levels(
             yield (name, *names), data
 
 
-def _read_run(path: Path, names: tuple[str, str, str, int], data: Any) -> JsonRun:
+def _read_run(path: Path, names: tuple[str, str, int], data: Any) -> JsonRun:
     holds = isinstance(data, dict) and isinstance(data.get(ABSOLUTE), dict)
     require(holds, path, f"a run is {shown(data)}, without {ABSOLUTE}")
     numbers = sorted(_number(path, key) for key in data if key != ABSOLUTE)

@@ -1,15 +1,15 @@
-"""Evaluation episodes of a run, from its csv."""
+"""Evaluation episodes of a run, from its csv, which must agree with its json."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from remix_plugin.callbacks.episodes import RETURN
 from remix_plugin.damaged import parse_count, parse_number, read_rows, require, shown
-from remix_plugin.results.benchmarl_json import check_returns, is_return
+from remix_plugin.results.benchmarl_json import JsonRun, check_returns, is_return
 
 LEADING = ("phase", "frames", "episode")
 EVALUATION = "evaluation"
@@ -69,6 +69,46 @@ def read_episodes_table(path: Path) -> EpisodesTable:
     return table
 
 
+def check_agreement(
+    path: Path, run: JsonRun, episodes: Path, table: EpisodesTable
+) -> None:
+    """Check that a run's json and its csv of episodes have the same evaluations.
+
+    Args:
+        path (Path): the json.
+        run (JsonRun): what it says.
+        episodes (Path): the csv.
+        table (EpisodesTable): what it says.
+
+    Raises:
+        DamagedFileError: if they do not agree: neither can be trusted.
+    """
+    same = run.frames == table.frames
+    what = f"its evaluations are not those of {episodes}, one of the two is damaged"
+    require(same, path, what)
+    own = {name: table.episodes[name] for name in table.episodes if is_return(name)}
+    require(own == run.returns, path, f"its returns: {what}")
+
+
+def cut_to_shorter(run: JsonRun, table: EpisodesTable) -> tuple[JsonRun, EpisodesTable]:
+    """Json and csv without the evaluation that a run has written to one of them only.
+
+    Args:
+        run (JsonRun): what the json says.
+        table (EpisodesTable): what the csv says.
+    """
+    counts = len(run.frames), len(table.frames)
+    if abs(counts[0] - counts[1]) != 1 or table.absolute:
+        return run, table
+    n = min(counts)
+    returns = {name: values[:n] for name, values in run.returns.items()}
+    episodes = {name: values[:n] for name, values in table.episodes.items()}
+    return (
+        replace(run, steps=run.steps[:n], frames=run.frames[:n], returns=returns),
+        replace(table, frames=table.frames[:n], episodes=episodes),
+    )
+
+
 def _columns(
     path: Path, metrics: list[str], rows: list[list[str]]
 ) -> list[tuple[float, ...]]:
@@ -107,4 +147,9 @@ def _check(path: Path, table: EpisodesTable, absolute_frames: list[int]) -> None
     require(known, path, f"{what}, it must be of one evaluation")
     check_returns(path, table.episodes)
     if table.absolute:
+        n_episodes = len(table.absolute[RETURN])
+        what = f"{n_episodes} episodes of the absolute metric are no multiple of"
+        n_evaluated = max(sizes, default=0)
+        holds = bool(n_evaluated) and n_episodes % n_evaluated == 0
+        require(holds, path, f"{what} {n_evaluated}, those of an evaluation")
         check_returns(path, {name: (v,) for name, v in table.absolute.items()})

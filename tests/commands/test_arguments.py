@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from logged_runs import write_suite_run
-from written_runs import write_json
 
 RunScript = Callable[..., str]
 MATRIX = "scripts/matrix_game.py"
@@ -45,10 +44,6 @@ CASES = [
     ),
     ("curves results --at -1", "--at"),
     ("curves results --win-above nan", "it must be a finite number"),
-    (
-        "curves twice",
-        "two runs of remix on predator_prey/punish_2 with seed",
-    ),
     ("scripts/results_page.py x", "unrecognized arguments: x"),
     *[("video absent.pt", "it is missing"), ("video folder", "it is no file")],
     ("video file --out a.mp4", "must end in .gif"),
@@ -91,10 +86,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "folder").mkdir()
     (folder / "folder.json.gz").mkdir()
     write_suite_run(folder / "results")
-    for name in ("a", "b"):
-        (folder / "twice" / name).mkdir(parents=True)
-        run = ("predator_prey", "punish_2", "remix", 3)
-        write_json(folder / "twice" / name / "run.json", run, [16], [[1.0]])
     return folder
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from written_runs import RECORD, write_results
 
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
+from remix_plugin.plotting.figures import KINDS, draw_figures
+from remix_plugin.plotting.panels import panels_of
+from remix_plugin.plotting.paper_figure import PaperFigure
 from remix_plugin.results.run_result import RunResult, WeightCounts
 from remix_plugin.suites.record import seal_record
 
@@ -64,6 +67,13 @@ def a_run(
             **record,
         },
     )
+
+
+def draw(
+    runs: Sequence[RunResult], only: Sequence[str] = tuple(KINDS)
+) -> list[PaperFigure]:
+    """Figures of runs in any order."""
+    return draw_figures(panels_of(runs), only)
 
 
 def write_folder(folder: Path, runs: Sequence[RunResult]) -> None:

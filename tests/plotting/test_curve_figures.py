@@ -8,11 +8,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import same_color, to_hex
 from matplotlib.figure import Figure
-from synthetic_results import a_run
+from synthetic_results import a_run, draw
 
-from remix_plugin.plotting.figures import KINDS, draw_figures, without_data
+from remix_plugin.plotting.figures import KINDS, without_data
+from remix_plugin.plotting.panels import NORMALIZATIONS
 from remix_plugin.plotting.paper_figure import PaperFigure, save
-from remix_plugin.plotting.runs import NORMALIZATIONS
 from remix_plugin.plotting.style import STYLES
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.statistics.bootstrap import mean_interval
@@ -46,7 +46,7 @@ def panels(figure: Figure) -> dict[str, Axes]:
 
 
 def test_returns_are_means_over_seeds_with_their_intervals() -> None:
-    drawn = only(draw_figures(hunts(), ["figure_1"]))
+    drawn = only(draw(hunts(), ["figure_1"]))
     assert drawn.name == "figure_1_anneal_50k"
     titles = ["punishment 0", "punishment -0.5", "punishment -1.5", "punishment -2"]
     assert list(panels(drawn.figure)) == titles
@@ -64,7 +64,7 @@ def test_returns_are_means_over_seeds_with_their_intervals() -> None:
 def test_curves_look_as_their_algorithms_do_in_every_figure() -> None:
     runs = [*hunts(), a_run("vdn"), a_run("unknown"), a_run("remix_w_min_0_5")]
     seen = set()
-    for drawn in draw_figures(runs, ["figure_1", "figure_4"]):
+    for drawn in draw(runs, ["figure_1", "figure_4"]):
         for line in (line for axis in drawn.figure.axes for line in axis.get_lines()):
             label = line.get_label()
             seen.add(label)
@@ -78,7 +78,7 @@ def test_curves_look_as_their_algorithms_do_in_every_figure() -> None:
 
 def test_policy_based_algorithms_have_a_picture_of_their_own() -> None:
     runs = [a_run(label) for label in ("remix", "vdn", "coma", "mappo", "unknown")]
-    values, policies = draw_figures(runs, ["figure_1"])
+    values, policies = draw(runs, ["figure_1"])
     assert (values.name, policies.name) == (
         "figure_1_anneal_50k",
         "figure_1_anneal_50k_policies",
@@ -87,12 +87,12 @@ def test_policy_based_algorithms_have_a_picture_of_their_own() -> None:
     assert "on Predator-Prey, policy-based algorithms." in policies.caption
     assert set(lines(values.figure.axes[0])) == {"remix", "vdn", "unknown"}
     assert set(lines(policies.figure.axes[0])) == {"remix", "mappo", "coma"}
-    alone = only(draw_figures([a_run("coma")], ["figure_1"]))
+    alone = only(draw([a_run("coma")], ["figure_1"]))
     assert set(lines(alone.figure.axes[0])) == {"coma"}
 
 
 def test_one_legend_outside_of_the_panels_names_all_curves() -> None:
-    drawn = only(draw_figures([*hunts()[:-5], a_run("vdn")], ["figure_1"]))
+    drawn = only(draw([*hunts()[:-5], a_run("vdn")], ["figure_1"]))
     (legend,) = drawn.figure.legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == [*LEGEND, "VDN (BenchMARL)"]
@@ -102,23 +102,23 @@ def test_one_legend_outside_of_the_panels_names_all_curves() -> None:
 
 
 def test_caption_counts_seeds_frames_and_episodes() -> None:
-    caption = only(draw_figures(hunts(), ["figure_1"])).caption
+    caption = only(draw(hunts(), ["figure_1"])).caption
     assert caption.endswith(
         "3 seeds per curve, except OW-QMIX: 2; a band of two or three seeds is their "
         "range. 300 frames; 2 greedy episodes per "
         "evaluation; exploration falls over 50,000 frames; commit 0123456789."
     )
     one = a_run(task="predator_prey/punish_0")
-    caption = only(draw_figures([a_run(), a_run(seed=1), one], ["figure_1"])).caption
+    caption = only(draw([a_run(), a_run(seed=1), one], ["figure_1"])).caption
     assert ". 1 to 2 seeds per curve; a curve of one seed" in caption
     two = [a_run(label, seed) for label in ("qmix", "vdn") for seed in (0, 1)]
     more = [a_run(label, task=one.task) for label in ("qmix", "vdn")]
-    caption = only(draw_figures([a_run(), one, *two, *more], ["figure_1"])).caption
+    caption = only(draw([a_run(), one, *two, *more], ["figure_1"])).caption
     assert "1 to 2 seeds per curve, except ReMIX: 1; a curve" in caption
-    caption = only(draw_figures([a_run(), one], ["figure_1"])).caption
+    caption = only(draw([a_run(), one], ["figure_1"])).caption
     assert "1 seed per curve; a curve of one seed has no band." in caption
     other = a_run("qmix", commit="ffff")
-    caption = only(draw_figures([a_run(), one, other], ["figure_1"])).caption
+    caption = only(draw([a_run(), one, other], ["figure_1"])).caption
     assert "1 seed per curve, except QMIX (BenchMARL): 0 to 1" in caption
     assert caption.endswith("2 commits.")
 
@@ -126,7 +126,7 @@ def test_caption_counts_seeds_frames_and_episodes() -> None:
 def test_caption_counts_commits_and_says_whether_they_were_changed() -> None:
     def said(*commits: str) -> str:
         runs = [a_run(seed=i, commit=one) for i, one in enumerate(commits)]
-        return only(draw_figures(runs, ["figure_1"])).caption.rpartition("; ")[2]
+        return only(draw(runs, ["figure_1"])).caption.rpartition("; ")[2]
 
     changed = "aaaabbbbccccdddd, with changes"
     assert said(changed) == "commit aaaabbbbcc, with changes."
@@ -139,7 +139,7 @@ def test_caption_counts_commits_and_says_whether_they_were_changed() -> None:
 def test_caption_says_what_bands_of_few_seeds_are(n_seeds: int) -> None:
     scores = [(seed, seed**2, seed**3) for seed in range(1, n_seeds + 1)]
     runs = [a_run(seed=seed, scores=one) for seed, one in enumerate(scores)]
-    drawn = only(draw_figures(runs, ["figure_1"]))
+    drawn = only(draw(runs, ["figure_1"]))
     is_range = "; a band of two or three seeds is their range." in drawn.caption
     assert is_range == (n_seeds < 4)
     (band,) = drawn.figure.axes[0].collections
@@ -151,7 +151,7 @@ def test_panels_may_have_other_budgets() -> None:
     longer = a_run(
         frames=(1, 2, 3, 4), scores=(0, 50, -20, 5), task="predator_prey/punish_0"
     )
-    drawn = only(draw_figures([a_run(), longer], ["figure_1"]))
+    drawn = only(draw([a_run(), longer], ["figure_1"]))
     assert lines(panels(drawn.figure)["punishment 0"])["remix"] == [0, 50, -20, 5]
     # The axis is that of both.
     assert "Below 0 the axis is logarithmic." in drawn.caption
@@ -159,7 +159,7 @@ def test_panels_may_have_other_budgets() -> None:
 
 def test_caption_begins_with_the_usual_number_of_seeds() -> None:
     runs = [a_run(), a_run("qmix"), *(a_run("vdn", seed) for seed in range(3))]
-    caption = only(draw_figures(runs, ["figure_1"])).caption
+    caption = only(draw(runs, ["figure_1"])).caption
     assert "1 seed per curve, except VDN (BenchMARL): 3; a curve" in caption
     assert "has no band; a band of two or three seeds is their range. " in caption
 
@@ -167,36 +167,86 @@ def test_caption_begins_with_the_usual_number_of_seeds() -> None:
 def test_equal_curves_have_their_markers_at_different_frames() -> None:
     frames = tuple(range(30))
     runs = [a_run(label, scores=frames, frames=frames) for label in ("remix", "qmix")]
-    (axis,) = only(draw_figures(runs, ["figure_1"])).figure.axes
+    (axis,) = only(draw(runs, ["figure_1"])).figure.axes
     first, second = (line.get_markevery() for line in axis.get_lines())
     marked = [set(frames[start::step]) for start, step in (first, second)]
     assert not marked[0] & marked[1]
     assert min(map(len, marked)) >= 7
 
 
-def test_caption_is_drawn_below_and_everything_lies_within() -> None:
+def test_everything_lies_within_and_the_caption_is_not_in_the_picture() -> None:
     runs = [*hunts(), *(a_run(label) for label in list(STYLES)[2:])]
-    for drawn in draw_figures(runs, ["figure_1", "figure_5", "final"]):
+    for drawn in draw(runs, ["figure_1", "figure_5", "final"]):
         figure = drawn.figure
         figure.draw_without_rendering()
-        text = figure._supxlabel
-        assert " ".join(text.get_text().split()) == drawn.caption
-        parts = [text, *figure.legends, *figure.axes]
-        boxes = [part.get_tightbbox() for part in parts]
+        assert figure._supxlabel is None
         width, height = figure.bbox.size
-        for box in boxes:
+        for part in (*figure.legends, *figure.axes):
+            box = part.get_tightbbox()
             assert 0 <= box.x0 < box.x1 <= width and 0 <= box.y0 < box.y1 <= height
-        lowest = min(box.y0 for box in boxes[1:])
-        assert boxes[0].y1 <= lowest + 1
         for legend in figure.legends:
             highest = max(axis.get_tightbbox().y1 for axis in figure.axes)
             assert legend.get_tightbbox().y0 >= highest - 1
         assert figure.get_figwidth() == 7.0
-        assert all(8 <= t.get_fontsize() <= 9 for t in [text, figure.axes[0].title])
+        assert 8 <= figure.axes[0].title.get_fontsize() <= 9
+
+
+def test_panels_one_by_one_are_those_of_the_figure() -> None:
+    deep = a_run("vdn", scores=(-70, 0, 1), task="predator_prey/punish_0")
+    for drawn in draw([*hunts(), deep], ["figure_1", "final"]):
+        for number, axis in enumerate(drawn.figure.axes):
+            (alone,) = drawn.panel(number).axes
+            assert lines(alone) == lines(axis)
+            assert (alone.get_xlim(), alone.get_ylim()) == (
+                axis.get_xlim(),
+                pytest.approx(axis.get_ylim()),
+            )
+            assert alone.get_yscale() == axis.get_yscale()
+            assert alone.get_xlabel() in ("frames", "mean return")
+
+
+def test_any_other_task_has_a_panel_with_an_axis_of_its_own() -> None:
+    tasks = ("vmas/balance", "matrix_game/qtran")
+    runs = [
+        a_run(
+            label, seed, (seed, 10, 900 * (task == tasks[0])), task=task, block="runs"
+        )
+        for task in tasks
+        for label in ("mappo", "qmix")
+        for seed in range(2)
+    ]
+    for run in runs:
+        run.record.clear()
+    short = a_run("qmix", 2, (0, 10), task=tasks[0], block="runs", frames=(200, 400))
+    short.record.clear()
+    values, policies, final = draw([*runs, short])
+    assert [one.name for one in (values, policies, final)] == [
+        "returns_runs",
+        "returns_runs_policies",
+        "final_returns_runs",
+    ]
+    assert list(panels(values.figure)) == ["matrix_game/qtran", "vmas/balance"]
+    own = panels(values.figure)
+    # At the frames that all three seeds have
+    assert lines(own["vmas/balance"]) == {"qmix": [20 / 3]}
+    assert lines(own["matrix_game/qtran"]) == {"qmix": [0.5, 10, 0]}
+    _, high = own["matrix_game/qtran"].get_ylim()
+    assert high < 20
+    assert "2 to 3 seeds per curve; a band of two or three" in values.caption
+    assert values.caption.endswith(
+        "200 to 300 frames; 4 greedy episodes per evaluation."
+    )
+
+
+def test_battles_without_win_rates_are_shown_by_their_returns() -> None:
+    task, other = "smax/3m", a_run("qmix", task="smax/3m", scores=(0, 0.5, 1))
+    del other.episodes["win_rate"]
+    names = [one.name for one in draw([a_run(task=task), other])]
+    assert names == ["returns_anneal_50k", "final_returns_anneal_50k"]
 
 
 def test_one_seed_has_a_line_and_no_band() -> None:
-    (axis,) = only(draw_figures([a_run()], ["figure_1"])).figure.axes
+    (axis,) = only(draw([a_run()], ["figure_1"])).figure.axes
     assert lines(axis) == {"remix": [0, 10, 30]}
     assert not axis.collections
 
@@ -213,12 +263,10 @@ def test_one_seed_has_a_line_and_no_band() -> None:
 def test_axis_is_bent_only_where_returns_are_far_below_zero(
     lowest: float, marked: list[float]
 ) -> None:
-    flat = only(draw_figures(hunts(), ["figure_1"]))
+    flat = only(draw(hunts(), ["figure_1"]))
     assert flat.figure.axes[0].get_yscale() == "linear"
     assert "logarithmic" not in flat.caption
-    deep = only(
-        draw_figures([*hunts(), a_run("vdn", scores=(lowest, 0, 1))], ["figure_1"])
-    )
+    deep = only(draw([*hunts(), a_run("vdn", scores=(lowest, 0, 1))], ["figure_1"]))
     assert "Below 0 the axis is logarithmic." in deep.caption
     for axis in deep.figure.axes:
         assert axis.get_yscale() == "function"
@@ -232,7 +280,7 @@ def test_axis_is_bent_only_where_returns_are_far_below_zero(
 
 def test_each_block_has_a_picture_of_its_own() -> None:
     runs = [a_run(), a_run(block="anneal_1m", overrides=[], scores=(1, 1, 1))]
-    late, early = draw_figures(runs, ["figure_1"])
+    late, early = draw(runs, ["figure_1"])
     assert [late.name, early.name] == ["figure_1_anneal_1m", "figure_1_anneal_50k"]
     assert lines(late.figure.axes[0]) == {"remix": [1, 1, 1]}
     assert lines(early.figure.axes[0]) == {"remix": [0, 10, 30]}
@@ -242,7 +290,7 @@ def test_win_rates_have_a_panel_per_map() -> None:
     tasks = ("smax/3m", "smac/8m", "smacv2/terran_5_vs_5")
     runs = [a_run(scores=(0, 0.5, 1), task=t, block=t[-2:]) for t in tasks]
     runs.append(a_run("qmix", scores=(0, 0, 0.25), task="smax/3m", block="3m"))
-    drawn = only(draw_figures([*runs, a_run()], ["figure_2"]))
+    drawn = only(draw([*runs, a_run()], ["figure_2"]))
     assert drawn.name == "figure_2"
     titles = ["SMAC 8m", "SMACv2 terran_5_vs_5", "SMAX 3m"]
     assert list(panels(drawn.figure)) == titles
@@ -274,7 +322,7 @@ def test_variants_are_drawn_beside_what_they_are_compared_with(
     runs = [a_run(label) for label in [*variants, *others]]
     runs += [a_run(label, task="predator_prey/punish_0") for label in others]
     runs += [a_run(variants[0], task="predator_prey/punish_4")]
-    drawn = only(draw_figures(runs, [figure]))
+    drawn = only(draw(runs, [figure]))
     assert drawn.name == f"{figure}_anneal_50k"
     axes = panels(drawn.figure)
     assert list(axes) == ["punishment -2", "punishment -4"]
@@ -284,7 +332,7 @@ def test_variants_are_drawn_beside_what_they_are_compared_with(
     assert len(set(legend)) == len(variants) + len(beside)
     assert legend[0].startswith("ReMIX")
     assert ": mean return of greedy episodes." in drawn.caption
-    for other in draw_figures(runs, ["figure_1"]):
+    for other in draw(runs, ["figure_1"]):
         assert not set(lines(panels(other.figure)["punishment -2"])) & set(variants)
 
 
@@ -293,43 +341,43 @@ def test_variants_on_battles_are_drawn_by_their_win_rates() -> None:
     runs = [
         a_run(label, scores=(0, 0.5), task="smax/3m", frames=(1, 2)) for label in labels
     ]
-    (drawn,) = draw_figures(runs, ["figure_5"])
+    (drawn,) = draw(runs, ["figure_5"])
     assert drawn.figure.axes[0].get_ylabel() == "win rate"
     # Beside returns, in one block: a picture each.
     runs += [a_run(label) for label in labels]
-    names = [one.name for one in draw_figures(runs, ["figure_5"])]
+    names = [one.name for one in draw(runs, ["figure_5"])]
     assert names == ["figure_5_anneal_50k_return", "figure_5_anneal_50k_win_rate"]
 
 
 def test_remix_alone_is_no_comparison_of_variants() -> None:
-    figures = draw_figures([a_run()])
+    figures = draw([a_run()])
     assert [f.name for f in figures] == [
         "figure_1_anneal_50k",
         "final_predator_prey_anneal_50k",
     ]
     missing = without_data(figures)
     names = ["figure_2", "figure_3", "figure_4", "figure_5"]
-    names += ["normalizations", "profile"]
+    names += ["normalizations", "returns", "profile"]
     assert [line.split(":")[0] for line in missing] == names
     assert missing[0].endswith("no data, it needs runs on smax/*, smac/* or smacv2/*.")
     assert without_data(figures, ["figure_1"]) == []
     assert [line.split(":")[0] for line in without_data([])] == list(KINDS)
-    assert draw_figures([]) == []
+    assert draw([]) == []
 
 
 def test_unknown_figures_and_other_budgets_are_refused() -> None:
     with pytest.raises(
         ValueError, match="only holds 'figure_9': it must be of figure_1"
     ):
-        draw_figures([a_run()], ["figure_9"])
+        draw([a_run()], ["figure_9"])
     runs = [a_run(), a_run("qmix", frames=(100, 200, 400))]
     with pytest.raises(ValueError, match="different frames"):
-        draw_figures(runs, ["figure_1"])
+        draw(runs, ["figure_1"])
 
 
 def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
-    first = only(draw_figures(hunts(), ["figure_1"]))
-    again = only(draw_figures(hunts()[::-1], ["figure_1"]))
+    first = only(draw(hunts(), ["figure_1"]))
+    again = only(draw(hunts()[::-1], ["figure_1"]))
     formats = ("svg", "pdf")
     paths = save(first, tmp_path / "a", formats)
     assert [path.name for path in paths] == [

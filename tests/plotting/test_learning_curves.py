@@ -44,26 +44,24 @@ def results(tmp_path: Path) -> Path:
 
 def test_read_curves_orders_runs_and_averages_episodes(results: Path) -> None:
     curves = read_curves(results)
-    assert [(c.algorithm, c.seed) for c in curves] == [
+    assert [(c.label, c.seed) for c in curves] == [
         ("qmix", 0),
         ("remix", 0),
         ("remix", 1),
     ]
     assert curves[1].frames == (10, 20, 30)
-    assert curves[1].returns == (1.0, 3.5, 8.0)
-    assert curves[1].n_episodes == 2
-    assert [c.seconds for c in curves] == [None, None, 150.0]
+    assert curves[1].means("return") == (1.0, 3.5, 8.0)
+    assert [c.record.get("seconds") for c in curves] == [None, None, 150.0]
 
 
 def test_win_rates_are_shares_of_returns_above_a_bound(results: Path) -> None:
     curves = read_curves(results, win_above=3.0)
-    assert [c.win_rates for c in curves] == [(0.0, 0.0), (0.0, 0.5, 1.0), (0.0, 1.0)]
-    assert curves[1].returns == (1.0, 3.5, 8.0)
-    assert curves[1].scores == curves[1].win_rates
-    axis = plot_curves(curves).axes[0]
+    rates = [c.means("win_rate") for c in curves]
+    assert rates == [(0.0, 0.0), (0.0, 0.5, 1.0), (0.0, 1.0)]
+    axis = plot_curves(curves, "win_rate").axes[0]
     assert axis.get_ylabel() == "win rate of greedy episodes"
     lines = {line.get_label(): line for line in axis.get_lines()}
-    assert list(lines["remix (seeds 0, 1)"].get_ydata()) == [0.0, 0.75]
+    assert list(lines["remix"].get_ydata()) == [0.0, 0.75]
     assert plot_curves(read_curves(results)).axes[0].get_ylabel().startswith("mean")
 
 
@@ -76,17 +74,16 @@ def test_two_runs_of_one_seed_are_not_merged(results: Path) -> None:
     again = results / "again"
     again.mkdir()
     write_run(again, "remix", 0, {10: [-5.0], 40: [1.0]})
-    with pytest.raises(ValueError, match=r"two runs of remix on .* with seed 0"):
-        read_curves(results)
+    labels = [(curve.label, curve.seed) for curve in read_curves(results)]
+    assert ("remix_again", 0) in labels and ("remix_remix_0", 0) in labels
 
 
-def test_thick_line_is_the_mean_where_all_seeds_were_evaluated(results: Path) -> None:
+def test_line_is_the_mean_where_all_seeds_were_evaluated(results: Path) -> None:
     figure = plot_curves(read_curves(results))
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
-    mean = lines["remix (seeds 0, 1)"]
-    assert mean.get_xdata() == pytest.approx([10, 20])
-    assert mean.get_ydata() == pytest.approx([1.5, 4.25])
-    assert lines["qmix (seed 0)"].get_ydata() == pytest.approx([-1.0, -2.0])
+    assert lines["remix"].get_xdata() == pytest.approx([10, 20])
+    assert lines["remix"].get_ydata() == pytest.approx([1.5, 4.25])
+    assert lines["qmix"].get_ydata() == pytest.approx([-1.0, -2.0])
     plt.close(figure)
 
 

@@ -10,8 +10,8 @@ import yaml
 from matplotlib.colors import to_rgb
 
 from remix_plugin.configs import config_path
+from remix_plugin.plotting.panels import POLICY_BASED
 from remix_plugin.plotting.paper_figure import line_options
-from remix_plugin.plotting.runs import POLICY_BASED
 from remix_plugin.plotting.style import NAMES, STYLES, name_of, styles_of
 
 COMPARED = "remix owqmix cwqmix qplex qatten qtran tunedqmix qmix vdn".split()

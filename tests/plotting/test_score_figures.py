@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from synthetic_results import a_run
+from synthetic_results import a_run, draw
 
-from remix_plugin.plotting.figures import draw_figures
-from remix_plugin.plotting.run_scores import final_scores, interval_of
+from remix_plugin.plotting.panels import panels_of
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.statistics.aggregates import mean
+from remix_plugin.statistics.bootstrap import interval
 from remix_plugin.statistics.comparison import performance_profile, profile_interval
 
 ENDS = {"remix": (36, 30, 33), "qmix": (0, 3, 12)}
@@ -28,19 +28,20 @@ def points(axis: Axes) -> list[tuple[list[float], list[float]]]:
 
 
 def test_final_scores_are_of_the_last_evaluation() -> None:
-    assert final_scores(runs()).tolist() == [36, 30, 33, 0, 3, 12]
-    assert final_scores(runs()[:2], "success_rate").tolist() == [0.5, 0.5]
+    (panel,) = panels_of(runs())
+    scores = {label: panel.final_scores(label).tolist() for label in panel.runs}
+    assert scores == {"remix": [36, 30, 33], "qmix": [0, 3, 12]}
 
 
 def test_each_row_has_seeds_mean_and_interval() -> None:
-    (drawn,) = draw_figures([*runs(), a_run("remix_w_min_0_5")], ["final"])
+    (drawn,) = draw([*runs(), a_run("remix_w_min_0_5")], ["final"])
     assert drawn.name == "final_predator_prey_anneal_50k"
     (axis,) = drawn.figure.axes
     names = [text.get_text() for text in axis.get_yticklabels()]
     assert names == ["ReMIX", "QMIX (BenchMARL)"]
     seeds, bar, marker = points(axis)[:3]
     assert seeds[0] == [36, 30, 33]
-    assert bar == (list(interval_of(mean, np.array([36.0, 30, 33]))), [0, 0])
+    assert bar == (list(interval(mean, [np.array([36.0, 30, 33])])), [0, 0])
     assert bar[0][0] < 33 < bar[0][1]
     assert marker == ([33], [0])
     assert points(axis)[5] == ([5], [1])
@@ -50,7 +51,7 @@ def test_each_row_has_seeds_mean_and_interval() -> None:
 
 def test_all_tasks_have_the_same_axis() -> None:
     other = a_run(task="predator_prey/punish_0", scores=(0, 0, -40))
-    (drawn,) = draw_figures([*runs(), other], ["final"])
+    (drawn,) = draw([*runs(), other], ["final"])
     first, second = (axis.get_xlim() for axis in drawn.figure.axes)
     assert first == second
     assert first[0] < -40 and first[1] > 36
@@ -59,7 +60,7 @@ def test_all_tasks_have_the_same_axis() -> None:
 def test_profiles_are_shares_of_runs_above_a_score() -> None:
     tasks = ("predator_prey/punish_2", "predator_prey/punish_0")
     results = [run for task in tasks for run in runs(task)]
-    (drawn,) = draw_figures([*results, a_run("remix_no_on_policyness")], ["profile"])
+    (drawn,) = draw([*results, a_run("remix_no_on_policyness")], ["profile"])
     (axis,) = drawn.figure.axes
     ours, theirs = axis.get_lines()
     levels = np.linspace(0, 36, 81)
@@ -79,7 +80,7 @@ def test_profiles_are_shares_of_runs_above_a_score() -> None:
 
 def test_profiles_of_equal_scores_have_a_width() -> None:
     zeros = [a_run(label, scores=(0, 0, 0)) for label in ("remix", "qmix")]
-    (drawn,) = draw_figures(zeros, ["profile"])
+    (drawn,) = draw(zeros, ["profile"])
     for line in drawn.figure.axes[0].get_lines():
         assert line.get_xdata()[[0, -1]].tolist() == [0, 0.1]
         assert not line.get_ydata().any()
@@ -87,15 +88,15 @@ def test_profiles_of_equal_scores_have_a_width() -> None:
 
 def test_profiles_leave_out_tasks_that_an_algorithm_lacks() -> None:
     extra = a_run(task="predator_prey/punish_0", scores=(0, 0, -40))
-    (drawn,) = draw_figures([*runs(), extra], ["profile"])
+    (drawn,) = draw([*runs(), extra], ["profile"])
     assert "Tasks: punishment -2. 3 seeds" in drawn.caption
     assert drawn.figure.axes[0].get_lines()[0].get_xdata()[0] == 0
     lone = a_run("vdn", task="predator_prey/punish_0")
-    assert draw_figures([*runs(), lone], ["profile"]) == []
+    assert draw([*runs(), lone], ["profile"]) == []
 
 
 def test_profiles_of_one_seed_have_no_band() -> None:
-    (drawn,) = draw_figures([a_run(), a_run("qmix")], ["profile"])
+    (drawn,) = draw([a_run(), a_run("qmix")], ["profile"])
     assert not drawn.figure.axes[0].collections
     lines = drawn.figure.axes[0].get_lines()
     # From 0 on, although both end at 30.

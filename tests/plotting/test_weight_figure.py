@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from synthetic_results import a_run
+from synthetic_results import a_run, draw
 
-from remix_plugin.plotting.figures import draw_figures
 from remix_plugin.plotting.paper_figure import PaperFigure
 from remix_plugin.plotting.weight_counts import n_sampled, shares, sum_counts
 from remix_plugin.results.run_result import WeightCounts
@@ -18,7 +17,7 @@ SECOND = [(0, 2, 6, 0), (1, 0, 7, 0), (0, 8, 0, 0)]
 
 def drawn(*runs: tuple[str, int, list[tuple[int, ...]]]) -> PaperFigure:
     results = [a_run(label, seed, weights=rows) for label, seed, rows in runs]
-    (figure,) = draw_figures(results, ["figure_3"])
+    (figure,) = draw(results, ["figure_3"])
     return figure
 
 
@@ -47,7 +46,7 @@ def test_total_is_what_the_fast_settings_sample() -> None:
 
 def test_map_holds_shares_of_both_algorithms() -> None:
     figure = drawn(("owqmix", 0, SECOND), ("remix", 0, FIRST), ("remix", 1, SECOND))
-    ours, theirs, bar = figure.figure.axes
+    ours, theirs, bar, _ = figure.figure.axes
     assert [ours.get_title(), theirs.get_title()] == ["ReMIX", "OW-QMIX"]
     mesh = ours.collections[0]
     table = np.ma.filled(mesh.get_array(), 0.0)
@@ -89,7 +88,7 @@ def test_other_tasks_labels_and_runs_without_weights_are_left_out() -> None:
         a_run(task="predator_prey/punish_0", weights=FIRST),
         a_run("owqmix"),
     ]
-    assert draw_figures(others, ["figure_3"]) == []
+    assert draw(others, ["figure_3"]) == []
 
 
 def test_counts_that_cannot_be_added_are_refused() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
-from results_folders import write_failed_run, write_run
+from results_folders import FRAMES, write_failed_run, write_run
+from written_runs import write_json
 
 from remix_plugin.report.folder import unfinished_runs
+from remix_plugin.report.leaders import describe_leader
 from remix_plugin.report.page import write_report
 
-ROOT = Path(__file__).parents[2]
-RUNS = "Runs that have ended well. "
+RUNS = "Runs, with what each has left. "
 PICTURES = [
     "figure_1_anneal_50k",
     "figure_2",
@@ -36,11 +40,13 @@ class Page(HTMLParser):
         self.headings: list[str] = []
         self.tables: list[tuple[str, list[list[str]]]] = []
         self.references: list[str] = []
+        self.curves: list[str] = []
         self._into: str | None = None
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.references += [v for k, v in attrs if k in ("src", "href") and v]
+        self.curves += [v for k, v in attrs if k == "data-curves"]
         if tag == "table":
             self.tables.append(("", []))
         elif tag == "tr":
@@ -85,15 +91,23 @@ def test_page_has_every_figure_and_part(page: Page) -> None:
     ):
         assert part in said
     links = [r.removeprefix("#") for r in page.references if r.startswith("#")]
-    assert links == ["unfinished", *PICTURES, "tables", "settings", "runs"]
-    pictures = [r for r in page.references if r.startswith("data:image/svg+xml")]
-    assert len(set(pictures)) == len(pictures) == len(PICTURES)
+    assert links == [
+        "unfinished",
+        "leaders",
+        *PICTURES,
+        "tables",
+        "settings",
+        "runs",
+    ]
 
 
 def test_page_needs_no_other_file_and_no_network(report: Path, page: Page) -> None:
-    assert all(r.startswith(("data:", "#")) for r in page.references)
+    others = [r for r in page.references if not r.startswith(("data:", "#"))]
+    # Links to files of runs, where they are
+    assert len(others) == 2 * 16
+    assert all((report.parent / unquote(target)).is_file() for target in others)
     text = re.sub(r"data:[^\"]*", "", report.read_text())
-    assert not re.search(r"https?://|@import|url\(|fetch\(", text)
+    assert not re.search(r"https?://|@import|url\((?!#)|fetch\(", text)
 
 
 def test_runs_are_listed_with_their_last_return(page: Page) -> None:
@@ -106,6 +120,7 @@ def test_runs_are_listed_with_their_last_return(page: Page) -> None:
         "frames",
         "last return",
         "minutes",
+        "files",
     ]
     assert len(rows) == 1 + 16
     # Episodes of the last evaluation: seed + 20 to seed + 23
@@ -117,6 +132,7 @@ def test_runs_are_listed_with_their_last_return(page: Page) -> None:
         "2,000",
         "22.50",
         "1.0",
+        "json episodes ",
     ]
     assert own in rows
 
@@ -136,6 +152,68 @@ def test_where_runs_ran_is_counted(page: Page) -> None:
         "a processor <fast>, 2 cores, 1 threads per run, no GPU",
         "16",
     ] in rows
+
+
+def test_page_begins_with_who_wins(report: Path) -> None:
+    text = re.sub("<.*?>", "", report.read_text().partition("</dl>")[0])
+    assert text.index("Who wins") < text.index(
+        "predator_prey/punish_2, block anneal_50k"
+    )
+    # Seeds 0 and 1 of all labels end with means of 21.5 and 22.5.
+    assert "At the end: ReMIX, 22.0 [21.5, 22.5]; its interval overlaps" in text
+    assert "overlaps with that of OW-QMIX, 22.0 [21.5, 22.5]" in text
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ({"qmix": [5, 6], "vdn": [1, 2]}, "[5.0, 6.0]; no other interval reaches it."),
+        (
+            {"qmix": [5, 6], "vdn": [5, 5.5], "iql": [0, 1]},
+            "QMIX (BenchMARL), 5.5 [5.0, 6.0]; its interval overlaps with that of VDN "
+            "(BenchMARL), 5.2 [5.0, 5.5].",
+        ),
+        (
+            {"qmix": [5, 6], "vdn": [5]},
+            "; VDN (BenchMARL) with a single seed, so that the order may be chance.",
+        ),
+        (
+            {"qmix": [7], "vdn": [5, 6]},
+            "7.0; QMIX (BenchMARL) with a single seed, so that the order may be "
+            "chance.",
+        ),
+    ],
+)
+def test_leader_is_told_with_those_it_cannot_be_told_from(
+    scores: dict[str, list[float]], words: str
+) -> None:
+    arrays = {label: np.array(own, dtype=float) for label, own in scores.items()}
+    assert describe_leader(arrays, 1).endswith(words)
+
+
+def test_runs_of_benchmarl_alone_have_curves_scores_and_tables(tmp_path: Path) -> None:
+    for label, seed in (("qmix", 0), ("qmix", 1), ("mappo", 0)):
+        inner = tmp_path / "multirun" / f"{label}{seed}" / f"{label}_{seed}"
+        inner.mkdir(parents=True)
+        path = inner / f"{inner.name}.json"
+        run = ("vmas", "balance", label, seed)
+        write_json(path, run, FRAMES[1:], [[1.0, 2.0], [seed, 4.0]])
+    write_report(tmp_path, tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert 'href="multirun/qmix0/qmix_0/qmix_0.json"' in text
+    page = Page(text)
+    shown = ["Who wins", "Returns by frames", "Scores at the end of training", "Tables"]
+    assert page.headings[1:] == [*shown, "Runs"]
+    (rows,) = [rows for caption, rows in page.tables if "mean return" in caption]
+    assert [row[:3] for row in rows[1:]] == [
+        ["QMIX (BenchMARL)", "2", "2.2 [2.0, 2.5]"],
+        ["MAPPO (BenchMARL)", "1", "2.0"],
+    ]
+    curves = [json.loads(one) for one in page.curves]
+    assert [one["name"] for one in curves[0]["curves"]] == [rows[1][0], rows[2][0]]
+    assert curves[0]["curves"][0]["frames"] == [1000, 2000]
+    assert curves[0]["curves"][0]["high"] == [1.5, 2.5]
+    assert curves[0]["curves"][1]["low"] == [None, None]
 
 
 def test_composed_settings_are_there_once_per_kind(report: Path) -> None:
@@ -194,11 +272,10 @@ def test_unfinished_runs_are_told_apart(tmp_path: Path) -> None:
     assert runs[0].log == "33%|#  | 1/3\nTraceback\nValueError: <b>lr</b> & so on"
 
 
-def test_same_results_same_page(
-    results_folder: Path, report: Path, tmp_path: Path
-) -> None:
-    write_report(results_folder, tmp_path / "again.html")
-    assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+def test_same_results_same_page(results_folder: Path, report: Path) -> None:
+    again = results_folder / "again.html"
+    write_report(results_folder, again)
+    assert again.read_bytes() == report.read_bytes()
 
 
 def test_script_writes_beside_the_results(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from csv import DictReader
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,28 @@ def test_archive_script_keeps_all_results(
     file = tmp_path / "kept.json.gz"
     assert f"{file}: 2 runs" in run_remix("archive", results, file)
     assert read_archive(file) == read_results(results)
+
+
+def test_archive_script_writes_a_tidy_table_too(
+    tmp_path: Path, run_remix: Callable[..., str]
+) -> None:
+    results, csv = tmp_path / "results", tmp_path / "kept.csv"
+    write_run(results, "remix", 0)
+    write_run(results, "qmix", 1)
+    run_remix("archive", results, tmp_path / "kept.json.gz", "--csv", csv)
+    with csv.open(newline="") as file:
+        rows = list(DictReader(file))
+    # Of each run three evaluations of three metrics
+    assert len(rows) == 2 * 3 * 3
+    last = {row["metric"]: row for row in rows if row["frames"] == "2000"}
+    assert {last["return"][k] for k in ("label", "seed", "block")} == {
+        *("remix", "0", "anneal_50k"),
+    }
+    # Episodes of 20, 21, 22 and 23
+    numbers = ("mean", "std", "min", "max", "n_episodes")
+    found = [float(last["return"][name]) for name in numbers]
+    assert found == [21.5, pytest.approx(1.25**0.5), 20, 23, 4]
+    assert list(last) == ["return", "episode_length", "success_rate"]
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from written_runs import write_csv, write_json
 
 from remix_plugin.damaged import DamagedFileError
 from remix_plugin.results.benchmarl_json import read_json_runs
+from remix_plugin.results.csv_log import seconds_of
 from remix_plugin.results.episodes_csv import read_episodes_table
-from remix_plugin.results.plain_runs import read_plain_runs, seconds_of
+from remix_plugin.results.reading import read_results
 from remix_plugin.results.weights_csv import read_weights
 
 RUN = (*TASK, "remix", 3)
@@ -210,13 +211,11 @@ def test_files_of_a_run_that_contradict_each_other_are_named(
 ) -> None:
     path = logged(tmp_path)
 
-    def read() -> tuple[object, float | None]:
-        return read_plain_runs(path), seconds_of(path)
-
-    assert read()[1] == pytest.approx(2.1)
+    (run,) = read_results(path)
+    assert run.record["seconds"] == pytest.approx(2.1)
     beside = changed(path.parent / name, old, new)
     with pytest.raises(DamagedFileError, match=message) as error:
-        read()
+        read_results(path)
     assert str(beside) in str(error.value)
 
 
@@ -235,8 +234,9 @@ def test_run_in_flight_may_have_written_one_file_first(
 ) -> None:
     path = logged(tmp_path)
     cut(path)
-    (run,) = read_plain_runs(path)
-    assert run.frames == (FRAMES[:2] if cut is cut_json else FRAMES)
+    (run,) = read_results(path)
+    assert run.frames == FRAMES[:2]
+    assert len(run.episodes["return"]) == 2
 
 
 def test_iterations_may_be_logged_again_by_a_run_that_was_continued(

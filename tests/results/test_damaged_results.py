@@ -103,7 +103,13 @@ def test_any_change_of_a_suites_run_is_named(suite: Path, pattern: str) -> None:
 def test_damage_of_plain_runs_is_named_or_harmless(plain: Path, pattern: str) -> None:
     path = only(plain, pattern)
     variants = damages(path.read_bytes(), 2, 3 * N_FLIPS)
-    found = count(path, lambda: read_curves(plain), variants)
+
+    def read() -> Any:
+        # What is written once, such as other metrics of the csv, nothing vouches for.
+        own = [(c.name, c.frames, c.episodes["return"]) for c in read_curves(plain)]
+        return own, [c.record for c in read_curves(plain)]
+
+    found = count(path, read, variants)
     assert found["named"] > 3 * found["harmless"] or "hparams" in pattern
 
 
@@ -242,7 +248,7 @@ def test_commands_name_damaged_files_and_exit_with_2(
 ) -> None:
     path = only(suite, f"block/*/remix/seed_3/{pattern}")
     content = path.read_bytes()
-    target = [tmp_path / "kept.json.gz"] if name == "archive.py" else []
+    target = [tmp_path / "kept.json.gz"] if name == "archive" else []
     try:
         path.write_bytes(content[:-3])
         with pytest.raises(SystemExit, match="2"):

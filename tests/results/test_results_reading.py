@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -17,9 +18,10 @@ import torch
 import yaml
 from commands import TINY, TINY_MLP, succeed
 from result_folders import make_run
-from written_runs import RECORD
+from written_runs import RECORD, write_json
 
 from remix_plugin.damaged import DamagedFileError
+from remix_plugin.results.archive import write_archive
 from remix_plugin.results.reading import read_results
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.suites.record import (
@@ -168,14 +170,11 @@ def test_folder_must_be_named_after_what_was_run(
         read_results(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["matrix_game-qtran/remix/seed_3", "a/block/matrix_game-qtran/remix/seed_3", "."],
-)
-def test_folder_must_be_at_its_depth(name: str, tmp_path: Path) -> None:
-    make_run(tmp_path / "results", name)
-    with pytest.raises(ValueError, match="must be block/task/label/seed_N below"):
-        read_results(tmp_path / "results")
+def test_folder_may_lie_anywhere_below_the_one_that_is_read(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, "a/b/block/matrix_game-qtran/remix/seed_3")
+    (below,) = read_results(tmp_path)
+    assert [below] == read_results(folder)
+    assert (below.folder, below.block, below.label) == (folder, "block", "remix")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +223,10 @@ def test_runs_that_have_not_ended_are_left_out(tmp_path: Path) -> None:
     make_run(tmp_path, "block/matrix_game-qtran/owqmix/seed_3")
     assert len(read_results(tmp_path)) == 2
     (folder / "run.yaml").rename(folder / "run.yaml.part")
+    (folder / "overrides.txt").touch()
     assert [result.label for result in read_results(tmp_path)] == ["owqmix"]
+    labels = [run.label for run in read_results(tmp_path, unfinished=True)]
+    assert labels == ["owqmix", "remix"]
 
 
 def test_evaluations_are_in_the_order_of_their_frames(tmp_path: Path) -> None:
@@ -233,7 +235,7 @@ def test_evaluations_are_in_the_order_of_their_frames(tmp_path: Path) -> None:
     assert result.frames == (16, 32, 160)
     assert result.episodes == {"return": ((1.0, 2.0), (3.0, 5.0), (0.1, 0.2))}
     assert result.means("return") == (1.5, 4.0, pytest.approx(0.15))
-    assert result.absolute == {"return": (3.0, 4.0, 5.0)}
+    assert result.absolute == {"return": (3.0, 4.0, 5.0, 6.0)}
     assert result.weights == {}
 
 
@@ -304,3 +306,51 @@ def test_record_is_written_whole_or_not_at_all(
     with pytest.raises(OSError, match="cut off"):
         write_record(tmp_path, ("a=2",), 1.0, "abc")
     assert read_record(tmp_path) == record
+
+
+def plain_run(
+    folder: Path, algorithm: str, seed: int, last: float, *overrides: str
+) -> Path:
+    """What ``python -m benchmarl.run`` leaves of a run; its json."""
+    inner = folder / f"{algorithm}_{seed}"
+    inner.mkdir(parents=True)
+    (folder / ".hydra").mkdir(exist_ok=True)
+    chosen = [f"algorithm={algorithm}", "task=vmas/balance", f"seed={seed}", *overrides]
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(chosen))
+    path = inner / f"{inner.name}.json"
+    run = ("vmas", "balance", algorithm, seed)
+    write_json(path, run, (100, 200), [[1.0, 2.0], [last, last]])
+    return path
+
+
+def test_runs_of_benchmarl_alone_are_read_wherever_they_lie(tmp_path: Path) -> None:
+    path = plain_run(tmp_path / "multirun" / "0", "qmix", 0, 3.0)
+    other = plain_run(tmp_path / "multirun" / "1", "mappo", 1, 4.0)
+    contents = [json.loads(one.read_text())["vmas"]["balance"] for one in (path, other)]
+    merged = {"vmas": {"balance": contents[0] | contents[1]}}
+    (tmp_path / "merged.json").write_text(json.dumps(merged))
+    first, second = read_results(tmp_path)
+    assert (first.name, second.name) == (
+        "runs/vmas-balance/mappo/seed_1",
+        "runs/vmas-balance/qmix/seed_0",
+    )
+    assert second.episodes == {"return": ((1.0, 2.0), (3.0, 3.0))}
+    assert (second.frames, second.record) == ((100, 200), {})
+    assert read_results(tmp_path / "merged.json") == [first, second]
+    assert read_results(path) == [second]
+    write_archive(tmp_path / "kept.json.gz", [first, second])
+    assert read_results(tmp_path / "kept.json.gz") == [first, second]
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for number, (rate, seed) in enumerate(itertools.product((0.1, 0.01), (0, 1))):
+        folder = tmp_path / "sweep" / str(number)
+        plain_run(folder, "qmix", seed, number, f"experiment.lr={rate}", "a=1")
+    names = [(run.label, run.seed) for run in read_results(tmp_path)]
+    rates = ("qmix_lr_0.01", "qmix_lr_0.1")
+    assert names == [(label, seed) for label in rates for seed in (0, 1)]
+    # Where Hydra says nothing of what differs, the folders do.
+    for last, name in enumerate(("new", "old")):
+        plain_run(tmp_path / "folders" / name, "vdn", 0, last)
+    labels = [run.label for run in read_results(tmp_path / "folders")]
+    assert labels == ["vdn_new", "vdn_old"]

@@ -1,4 +1,4 @@
-"""Averages over seeds, the axis they are drawn on, and which runs are refused."""
+"""Panels, their averages, the axis they are drawn on, and which runs are refused."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ import numpy as np
 import pytest
 from synthetic_results import a_run
 
-from remix_plugin.plotting.mean_curves import mean_curve
-from remix_plugin.plotting.return_axis import forward, inverse, is_bent
-from remix_plugin.plotting.runs import (
-    by_label,
+from remix_plugin.plotting.captions import commit_of, schedule_of
+from remix_plugin.plotting.panels import (
     check_comparable,
-    commit_of,
     comparisons,
-    is_variant,
+    headings,
     panels_of,
-    schedule_of,
-    tasks_of,
     title_of,
+    without_variants,
 )
+from remix_plugin.plotting.return_axis import forward, inverse, is_bent
 from remix_plugin.statistics.bootstrap import mean_interval
 
 
 def test_mean_and_interval_over_seeds() -> None:
     runs = [a_run(seed=s, scores=v) for s, v in enumerate([(0, 2, 6), (4, 2, 9)])]
-    curve = mean_curve(runs, "return")
+    curve = panels_of(runs)[0].curve("remix")
     assert curve.frames.tolist() == [100, 200, 300]
     assert curve.mean.tolist() == [2, 2, 7.5]
     low, high = mean_interval([[0, 2, 6], [4, 2, 9]])
@@ -33,7 +30,7 @@ def test_mean_and_interval_over_seeds() -> None:
 
 
 def test_one_seed_has_no_interval() -> None:
-    curve = mean_curve([a_run(scores=(1, 2, 3))], "return")
+    curve = panels_of([a_run(scores=(1, 2, 3))])[0].curve("remix")
     assert curve.mean.tolist() == [1, 2, 3]
     assert np.isnan([curve.low, curve.high]).all()
 
@@ -42,9 +39,9 @@ def test_win_rates_are_means_over_episodes() -> None:
     runs = [
         a_run(seed=s, scores=(0, 0.5, w), task="smax/3m") for s, w in ((0, 1), (1, 0))
     ]
-    assert mean_curve(runs, "win_rate").mean.tolist() == [0, 0.5, 0.5]
-    with pytest.raises(KeyError, match=r"smax-3m/remix/seed_0 has no 'success_rate'"):
-        mean_curve(runs, "success_rate")
+    (panel,) = panels_of(runs)
+    assert panel.metric == "win_rate"
+    assert panel.curve("remix").mean.tolist() == [0, 0.5, 0.5]
 
 
 def test_runs_of_other_budgets_are_refused() -> None:
@@ -55,8 +52,6 @@ def test_runs_of_other_budgets_are_refused() -> None:
     )
     with pytest.raises(ValueError, match=message):
         check_comparable([a_run(), short])
-    with pytest.raises(ValueError, match="different frames"):
-        mean_curve([a_run(), short], "return")
     with pytest.raises(ValueError, match="different frames"):
         panels_of([a_run("qmix"), a_run(frames=(100, 200, 301))])
     # Other tasks and blocks may have other budgets.
@@ -78,9 +73,6 @@ def test_runs_that_are_there_twice_or_not_evaluated_are_refused() -> None:
         check_comparable([a_run(), a_run(scores=(1, 2, 3))])
     with pytest.raises(ValueError, match=r"remix/seed_0 has no evaluation"):
         check_comparable([a_run(frames=(), scores=())])
-    for other in (a_run(block="late"), a_run(task="predator_prey/punish_0")):
-        with pytest.raises(ValueError, match="are not of the same block and task"):
-            check_comparable([a_run(), other])
 
 
 def test_seeds_of_other_settings_are_refused() -> None:
@@ -98,9 +90,7 @@ def test_seeds_of_other_settings_are_refused() -> None:
 def test_panels_are_tasks_in_the_papers_order() -> None:
     tasks = [f"predator_prey/punish_{n}" for n in ("2", "0_5", "0", "1_5")]
     runs = [a_run(task=t) for t in ["smax/3m", *tasks, "balance/balance"]]
-    assert tasks_of(runs)[:4] == [tasks[2], tasks[1], tasks[3], tasks[0]]
-    assert tasks_of(runs)[4:] == ["balance/balance", "smax/3m"]
-    assert list(panels_of(runs)) == [
+    assert headings(panels_of(runs)) == [
         "punishment 0",
         "punishment -0.5",
         "punishment -1.5",
@@ -113,29 +103,26 @@ def test_panels_are_tasks_in_the_papers_order() -> None:
 
 def test_a_task_of_two_blocks_has_two_panels() -> None:
     panels = panels_of([a_run(block="b"), a_run(block="a"), a_run("qmix", block="a")])
-    assert {title: list(own) for title, own in panels.items()} == {
-        "punishment -2, a": ["remix", "qmix"],
-        "punishment -2, b": ["remix"],
-    }
+    assert headings(panels) == ["punishment -2, a", "punishment -2, b"]
+    assert [list(panel.runs) for panel in panels] == [["remix", "qmix"], ["remix"]]
 
 
 def test_runs_are_ordered_by_label_and_seed() -> None:
-    groups = by_label([a_run("vdn", 10), a_run("vdn", 9), a_run("remix", 3)])
-    assert list(groups) == ["remix", "vdn"]
-    assert [run.seed for run in groups["vdn"]] == [9, 10]
+    (panel,) = panels_of([a_run("vdn", 10), a_run("vdn", 9), a_run("remix", 3)])
+    assert list(panel.runs) == ["remix", "vdn"]
+    assert [run.seed for run in panel.runs["vdn"]] == [9, 10]
 
 
 def test_variants_are_not_compared_with_other_algorithms() -> None:
-    assert is_variant("remix_w_min_0_5")
-    assert is_variant("remix_no_mixer_gradient")
-    assert not is_variant("remix")
     battle = a_run(task="smacv2/zerg_5_vs_5", block="z")
-    runs = [a_run(), a_run("remix_w_min_0_5"), a_run(block="late"), battle]
-    found = {suffix: own for (suffix, _), own in comparisons(runs).items()}
+    panels = panels_of([a_run(), a_run("remix_no_x"), a_run(block="late"), battle])
+    assert list(without_variants(panels)[0].runs) == ["remix"]
+    groups = comparisons(panels).items()
+    found = {suffix: [panel.where for panel in own] for (suffix, _), own in groups}
     assert found == {
-        "predator_prey_anneal_50k": [runs[0]],
-        "predator_prey_late": [runs[2]],
-        "battles": [battle],
+        "predator_prey_anneal_50k": ["predator_prey/punish_2, block anneal_50k"],
+        "predator_prey_late": ["predator_prey/punish_2, block late"],
+        "battles": ["smacv2/zerg_5_vs_5, block z"],
     }
 
 
