@@ -8,6 +8,6 @@ from remix_plugin.configs import get_experiment_config
 from remix_plugin.registration import register, register_algorithm
 
 __all__ = ["get_experiment_config", "register", "register_algorithm"]
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 register()
