@@ -23,6 +23,8 @@ from torch import nn
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.suites.plan import read_suite
 
+pytestmark = pytest.mark.slow
+
 # Steps of a row, and frames between evaluations
 ROWS = {"paper_predator_prey": (200, 8_000), "paper_smac": (125, 10_000)}
 GRU = ("model=layers/gru_64", "model@critic_model=layers/gru_64")

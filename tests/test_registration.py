@@ -28,6 +28,8 @@ from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.models.fused_gru import FusedGruConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS, MODELS
 
+pytestmark = pytest.mark.slow
+
 Compose = Callable[..., DictConfig]
 
 ALGORITHMS = {

@@ -20,6 +20,8 @@ from remix_plugin import get_experiment_config
 from remix_plugin.modules.mixers import DeepQMixer, UnrestrictedMixer
 from remix_plugin.objectives.weighted_projection import WeightedProjectionLoss
 
+pytestmark = pytest.mark.slow
+
 FILE = Path(__file__).parents[1] / "examples" / "remix_single_file.py"
 AGENTS = "agents"
 # The file's networks by the loss's names for them

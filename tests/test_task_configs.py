@@ -16,6 +16,8 @@ from benchmarl.hydra_config import load_task_config_from_hydra
 from config_files import BENCHMARL_CONF, CONFIGS, TASK_MEMBERS, read, stems, typed
 from omegaconf import DictConfig, OmegaConf
 
+pytestmark = pytest.mark.slow
+
 Compose = Callable[[str], DictConfig]
 
 # Environments whose tasks, one for each map, share a YAML, with their numbers of maps.

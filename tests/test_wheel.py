@@ -8,7 +8,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import remix_plugin
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 

@@ -31,6 +31,8 @@ from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.modules.mixers import DeepQMixer
 from remix_plugin.modules.qtran import FeatureJointValue, JointActionValue
 
+pytestmark = pytest.mark.slow
+
 build = pytest.fixture(experiment_builder)
 
 

@@ -21,6 +21,8 @@ from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.algorithms.vdac import VdacConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 QATTEN_SIZES = ("n_heads", "embed_dim", "query_dim", "head_dim", "constant_dim")
 TERMS = "'bellman_error', 'value_underestimation', 'mixer_gradient', 'on_policyness'"
 

@@ -28,6 +28,8 @@ from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 Build = Callable[..., Experiment]
 # They make no model of ``critic_model``.
 WITHOUT_CRITIC = [

@@ -13,6 +13,8 @@ from refusals import FromHydra, is_empty, write_yaml
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 
+pytestmark = pytest.mark.slow
+
 TASK_RANGES = [
     ("n_prey", 200, "n_predators=8 and n_prey=200 are not allowed.* at most 100"),
     ("n_predators", 0, "n_predators=0 is not allowed.* an integer >= 1"),

@@ -30,6 +30,8 @@ from remix_plugin.models.fused_gru import FusedGru
 from remix_plugin.objectives.unroll import unpack_rows
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 # Rows of 4 steps and episodes of 3: with 4 environments and 4 iterations there are ends
 # within rows, and the last rows begin an episode. Predator-Prey ends at 6 steps.
 TASKS: dict[str, Callable[[], TaskClass]] = {

@@ -32,6 +32,8 @@ from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.objectives.unroll import pack_rows
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 MODELS = ("mlp", "gru", "fused_gru")
 # Every algorithm with one model, and every model with two algorithms or three.
 WITH_MODELS = [

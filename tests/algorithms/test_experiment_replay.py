@@ -24,6 +24,8 @@ from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.data.samplers import RecentSampler
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 # Every algorithm with transitions, and one with rows.
 PRIORITIZED = [
     *(

@@ -28,6 +28,8 @@ from tiny_experiments import (
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 # Networks that share parameters as policies do, and what they write if not utilities
 POLICIES = {
     "local_value_network": "action_value",

@@ -38,6 +38,8 @@ from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 TASKS: dict[str, Callable[[], TaskClass]] = {
     "predator_prey": predator_prey,
     "matrix_game": MatrixGameTask.QTRAN.get_from_yaml,

@@ -23,6 +23,8 @@ from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 Train = Callable[..., float]
 # Each agent's best action is the same whatever the other does.
 MONOTONIC = [[0, 1, 2], [1, 3, 5], [2, 5, 8]]

@@ -17,6 +17,8 @@ import remix_plugin
 from remix_plugin.algorithms.actor_critic import ActorCriticConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 POLICIES = [c for c in ALGORITHM_CONFIGS if issubclass(c, ActorCriticConfig)]
 ITERATIONS = 60
 

@@ -33,6 +33,8 @@ from remix_plugin.data.prioritized import PrioritizedSampler
 from remix_plugin.data.samplers import RecentSampler
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 OFF_POLICY = [config for config in ALGORITHM_CONFIGS if not config.on_policy()]
 # What else needs rows
 ONE_STEP = {DopConfig: {"n_steps": 1}}

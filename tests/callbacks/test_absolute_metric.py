@@ -43,6 +43,8 @@ from remix_plugin.callbacks.evaluation import (
     EvaluationData,
 )
 
+pytestmark = pytest.mark.slow
+
 # What agents do in each iteration, the interval of evaluations, evaluated iterations,
 # the best of them.
 PLANS = {

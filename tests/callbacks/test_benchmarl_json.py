@@ -27,6 +27,8 @@ from tiny_experiments import Build, predator_prey
 
 from remix_plugin.algorithms.remix import RemixConfig
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("remix", "qmix")
 CONFIGS = (measured(), QmixConfig.get_from_yaml())
 # Both orders in which a folder's files may come

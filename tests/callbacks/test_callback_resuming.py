@@ -32,6 +32,8 @@ from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import STATE_KEY, EvaluationData
 from remix_plugin.callbacks.projection_weights import ProjectionWeights
 
+pytestmark = pytest.mark.slow
+
 
 def reload(experiment: Experiment, frames: int, **patch: Any) -> Experiment:
     """The experiment again, from its checkpoint after so many frames."""

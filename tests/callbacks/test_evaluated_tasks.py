@@ -30,6 +30,8 @@ from remix_plugin.callbacks.evaluation import EvaluationData
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
 from remix_plugin.environments.smax.common import SmaxTask
 
+pytestmark = pytest.mark.slow
+
 THEIRS: dict[str, tuple[type[AlgorithmConfig], Any, dict[str, Any]]] = {
     "qmix": (QmixConfig, None, {}),
     "mappo": (MappoConfig, None, {}),

@@ -34,6 +34,8 @@ from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.callbacks.evaluation import EPISODES_FILE
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
 
+pytestmark = pytest.mark.slow
+
 N_PREY = 2
 OUTCOMES = ["success_rate", "prey_caught"]
 METRICS = ["agents_return", "return", "episode_length", *OUTCOMES]

@@ -34,6 +34,8 @@ from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.finite import StopNotFinite
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 
+pytestmark = pytest.mark.slow
+
 # Environments of collection and of evaluation, and the steps of an iteration
 COLLECTION, EVALUATION, STEPS = 4, 2, 4
 

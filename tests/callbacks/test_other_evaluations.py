@@ -21,6 +21,8 @@ from tiny_experiments import Build, predator_prey
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.callbacks.evaluation import OTHER_EVALUATIONS
 
+pytestmark = pytest.mark.slow
+
 
 def content(experiment: Experiment) -> dict[str, bytes]:
     """All files of a run, those of other evaluations left out."""

@@ -49,6 +49,8 @@ from remix_plugin.callbacks.exact_resume import ExactResume
 from remix_plugin.checkpoints.checkpoint_files import checkpoints, remove_replay
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
 
+pytestmark = pytest.mark.slow
+
 # Six iterations of 16 frames; the replay is full after four.
 KEPT = {
     "max_n_frames": 96,

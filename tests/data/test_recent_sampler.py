@@ -22,6 +22,8 @@ from torchrl.data.replay_buffers import RandomSampler, Sampler
 
 from remix_plugin.data.samplers import RecentSampler
 
+pytestmark = pytest.mark.slow
+
 
 class Stamped:
     """A replay buffer whose entries carry the order in which they were written."""

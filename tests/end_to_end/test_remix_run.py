@@ -11,6 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from remix_plugin.commands.run import run_experiment
 
+pytestmark = pytest.mark.slow
+
 MAIN = ("-m", "remix_plugin.commands.main", "run")
 GAME = [
     "task=matrix_game/qtran",

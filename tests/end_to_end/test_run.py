@@ -15,6 +15,8 @@ from cut_off_runs import differences, everything
 
 from remix_plugin.experiment.loggers import torchvision_writes_videos
 
+pytestmark = pytest.mark.slow
+
 
 def seeds(results: list[Path], algorithm: str, task: str) -> set[str]:
     """Seeds of the result files of an algorithm on a Predator-Prey task."""

@@ -11,6 +11,8 @@ import pytest
 import torch
 from commands import TINY, TINY_MLP, succeed
 
+pytestmark = pytest.mark.slow
+
 # ReMIX runs in ``test_run.py``.
 ALGORITHMS = [
     "owqmix",

@@ -17,6 +17,8 @@ from PIL import Image
 
 from remix_plugin.results.checkpoint import check_checkpoint
 
+pytestmark = pytest.mark.slow
+
 RunScript = Callable[..., str]
 
 

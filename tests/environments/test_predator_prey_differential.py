@@ -28,6 +28,8 @@ from remix_plugin.environments.predator_prey.config import PredatorPreyConfig
 from remix_plugin.environments.predator_prey.env import PredatorPreyEnv
 from remix_plugin.environments.predator_prey.world import N_ACTIONS, StepDraws
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Case:

@@ -30,6 +30,8 @@ from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.experiment.config import CheckedExperimentConfig
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
+pytestmark = pytest.mark.slow
+
 Compose = Callable[..., DictConfig]
 NAMES = [config.associated_class().__name__.lower() for config in ALGORITHM_CONFIGS]
 TASK = "task=predator_prey/punish_2"

@@ -23,6 +23,8 @@ from remix_plugin.configs import config_path
 from remix_plugin.environments.predator_prey.common import PredatorPreyTask
 from remix_plugin.models.fused_gru import FusedGru, FusedGruConfig
 
+pytestmark = pytest.mark.slow
+
 AGENTS, OUTPUTS, BATCH, STEPS = 3, 5, 4, 6
 OBSERVATIONS = {"near": 4, "far": 2}
 HIDDEN = ("agents", "_hidden_fused_gru_0")

@@ -17,6 +17,8 @@ from remix_plugin.plotting.style import STYLES
 from remix_plugin.results.run_result import RunResult
 from remix_plugin.statistics.bootstrap import mean_interval
 
+pytestmark = pytest.mark.slow
+
 LEGEND = ["ReMIX", "OW-QMIX"]
 PUNISHMENTS = ("0", "0_5", "1_5", "2")
 

@@ -18,6 +18,8 @@ from remix_plugin.report.folder import unfinished_runs
 from remix_plugin.report.leaders import describe_leader
 from remix_plugin.report.page import write_report
 
+pytestmark = pytest.mark.slow
+
 RUNS = "Runs, with what each has left. "
 PICTURES = [
     "figure_1_anneal_50k",

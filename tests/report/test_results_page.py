@@ -13,6 +13,8 @@ from remix_plugin.report.markdown import fill
 from remix_plugin.results.archive import read_archive
 from remix_plugin.results.reading import read_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ARCHIVE = ROOT / "docs" / "results" / "predator_prey.json.gz"
 PAGE = "a\n<!-- one: generated -->\nold\n<!-- end -->\nb\n<!-- two: generated -->\n"

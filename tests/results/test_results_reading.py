@@ -31,6 +31,8 @@ from remix_plugin.suites.record import (
     write_record,
 )
 
+pytestmark = pytest.mark.slow
+
 TASK = "predator_prey/punish_2"
 RUNS = {"remix": TINY_MLP, "qmix": [*TINY, "model.num_cells=[16]"]}
 FRAMES = 32

@@ -15,6 +15,8 @@ import pytest
 from double_package import double_environment, read_log
 from fabricated_installation import make_game, make_packages
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "experiment.max_n_frames=60",
     "experiment.off_policy_collected_frames_per_batch=30",

@@ -29,6 +29,8 @@ from remix_plugin.environments.smac.common import SmacTask
 from remix_plugin.environments.smac.game import get_game_class
 from remix_plugin.starcraft.installation import StarCraftError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:

@@ -25,6 +25,8 @@ from remix_plugin.environments.smac.game import get_game_class
 from remix_plugin.starcraft.game_files import SMAC_MAPS as MAPS
 from remix_plugin.starcraft.installation import StarCraftError
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = [field.name for field in dataclasses.fields(SmacConfig)]
 FLAGS = [name for name in OPTIONS if name.startswith(("obs_", "state_"))]
 FLAGS += ["continuing_episode", "reward_sparse", "reward_only_positive", "reward_scale"]

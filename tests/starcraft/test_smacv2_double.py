@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import os
 import subprocess
 import sys
 
@@ -30,8 +31,11 @@ from double_package import (
     random_actions,
     read_log,
 )
+from fabricated_installation import make_game, make_packages
 from torchrl.envs.libs.smacv2 import SMACv2Env, SMACv2Wrapper
 from torchrl.envs.utils import check_env_specs
+
+pytestmark = pytest.mark.slow
 
 TINY = [
     "experiment.max_n_frames=60",
@@ -253,13 +257,18 @@ def test_torchrl_wrapper(double):
 
 def test_benchmarl_runs_on_the_double(tmp_path):
     log = tmp_path / "log"
+    environment = double_environment(log=log)
+    # What is looked for before a run, though the double needs none of it
+    environment["SC2PATH"] = str(make_game(tmp_path / "game"))
+    site = make_packages(tmp_path / "site", "pysc2")
+    environment["PYTHONPATH"] += f"{os.pathsep}{site}"
     completed = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarl.run"),
             *("algorithm=qmix", "task=smacv2/protoss_5_vs_5", *TINY),
         ],
         cwd=tmp_path,
-        env=double_environment(log=log),
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -14,6 +14,8 @@ import pytest
 from remix_plugin.starcraft import hints
 from remix_plugin.starcraft.hints import stop_or_warn
 
+pytestmark = pytest.mark.slow
+
 TASK = "task=smacv2/protoss_5_vs_5"
 QUIET = "experiment.render=False"
 NOT_READY = "StarCraft II is not ready"

@@ -23,6 +23,8 @@ from remix_plugin.starcraft.installation import (
     require_starcraft,
 )
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = "Versions/Base75689/SC2_x64"
 
 

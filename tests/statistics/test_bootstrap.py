@@ -17,6 +17,8 @@ from score_inputs import PROPERTY, RLIABLE_X, is_percentile, scores, tasks
 from remix_plugin.statistics.aggregates import iqm, mean, median, seed_median
 from remix_plugin.statistics.bootstrap import interval, mean_interval
 
+pytestmark = pytest.mark.slow
+
 AGGREGATES = [mean, median, iqm]
 
 

@@ -14,7 +14,10 @@ GOOD = {"vdn": ["algorithm=vdn"]}
 # Within its range, but after two updates nothing is finite.
 BROKEN = {"broken": ["algorithm=qmix", "experiment.lr=1.0e+30"]}
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("make") is None, reason="needs make"),
+]
 
 
 def make(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:

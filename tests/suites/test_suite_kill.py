@@ -30,6 +30,8 @@ from remix_plugin.suites.folders import RunFolder, State, last_checkpoint
 from remix_plugin.suites.local import RUN_COMMAND
 from remix_plugin.suites.record import read_record
 
+pytestmark = pytest.mark.slow
+
 ON_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere runs outlive a killed runner"
 )

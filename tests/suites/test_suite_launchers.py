@@ -35,7 +35,7 @@ from remix_plugin.suites.launching import (
     read_job,
 )
 
-pytestmark = pytest.mark.usefixtures("unchecked")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unchecked")]
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from tiny_suites import (
 from remix_plugin.suites.folders import RunFolder, State, acquire, is_held
 from remix_plugin.suites.local import run_locally, start, stop
 
+pytestmark = pytest.mark.slow
+
 
 def run(folders: list[RunFolder], processes: int = 2, **options: object) -> None:
     run_locally(folders, processes=processes, threads=1, command=STAND_IN, **options)

@@ -23,6 +23,8 @@ from remix_plugin.suites.plan import (
     read_suite,
 )
 
+pytestmark = pytest.mark.slow
+
 NASTY = (
     *("", ".", "..", "../x", "/etc", "a/../b", "~", "-x", ".x", "a b", " a", "a "),
     *("a'b", 'a"b', "a,b", "a=b", "${x}", "$x", "$(x)", "a\\b", "a\nb", "a\n", "a\0b"),

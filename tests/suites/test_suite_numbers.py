@@ -13,6 +13,8 @@ from tiny_suites import LOCAL_MODES, TINY, folders_of, run_suite, write_suite
 from remix_plugin.suites.folders import RunFolder
 from remix_plugin.suites.local import RUN_COMMAND
 
+pytestmark = pytest.mark.slow
+
 THREADS = ("--threads", 1)
 
 

@@ -15,6 +15,8 @@ from remix_plugin.configs import config_path
 from remix_plugin.suites.plan import Run, read_suite
 from remix_plugin.suites.selection import _covering, check_overrides, select_runs
 
+pytestmark = pytest.mark.slow
+
 SUITES = sorted(
     path.stem for path in config_path("suites", "figure_1").parent.glob("*.yaml")
 )

@@ -20,6 +20,8 @@ from tiny_suites import (
 
 from remix_plugin.suites.folders import OWN_FOLDER, State, acquire
 
+pytestmark = pytest.mark.slow
+
 FRAMES = "experiment.max_n_frames=64"
 
 

@@ -16,6 +16,8 @@ from smax_processes import run_python
 import remix_plugin
 from remix_plugin.environments.smax import backend
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(remix_plugin.__file__).parents[1]
 REMEDY = 'Install it with: pip install "remix_plugin[smax]" (Python 3.11 or newer).'
 # What the plugin may do without.

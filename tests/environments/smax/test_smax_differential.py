@@ -20,7 +20,7 @@ from smax_battles import (
 )
 from tensordict import TensorDictBase
 
-pytestmark = needs_jaxmarl
+pytestmark = [pytest.mark.slow, needs_jaxmarl]
 
 # Maps, and whether the state is scaled there; else it is JaxMARL's.
 MAPS = {

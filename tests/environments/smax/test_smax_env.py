@@ -27,7 +27,7 @@ from torchrl.envs.utils import check_env_specs
 
 from remix_plugin.environments.smax.env import SmaxEnv
 
-pytestmark = needs_jaxmarl
+pytestmark = [pytest.mark.slow, needs_jaxmarl]
 
 FIRST = {
     ("agents", "observation"): ((N_ENVS, 3, 75), torch.float32),

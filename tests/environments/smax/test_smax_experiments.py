@@ -21,7 +21,7 @@ from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.callbacks.evaluation import EvaluationData
 from remix_plugin.environments.smax.common import SmaxTask
 
-pytestmark = needs_jaxmarl
+pytestmark = [pytest.mark.slow, needs_jaxmarl]
 
 FromHydra = Callable[..., Experiment]
 

@@ -9,6 +9,8 @@ from smax_battles import needs_jaxmarl, smax_config, smax_env
 
 from remix_plugin.environments.smax.maps import MAPS, UNIT_TYPES
 
+pytestmark = pytest.mark.slow
+
 # Name: allies, enemies, length of observations and of states, number of actions.
 SIZES = {
     "3m": (3, 3, 75, 72, 8),
