@@ -205,5 +205,5 @@ class ActorCriticConfig(TeamAlgorithmConfig):
 
     @staticmethod
     def has_centralized_critic() -> bool:
-        """Always: what the team learns from needs all agents."""
+        """Always True: what the team learns from needs all agents."""
         return True

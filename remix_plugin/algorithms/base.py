@@ -29,7 +29,7 @@ from remix_plugin.algorithms.checks import (
 )
 from remix_plugin.algorithms.run_folder import LeavesNoFolder, leaving_no_folder
 from remix_plugin.callbacks.attaching import attach, attached
-from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.evaluation import EvaluationRecorder
 from remix_plugin.callbacks.exact_resume import ExactResume
 from remix_plugin.callbacks.finite import StopNotFinite
 from remix_plugin.callbacks.videos import Videos
@@ -61,7 +61,7 @@ class TeamAlgorithm(LeavesNoFolder):
             begins within an episode: ``"zero"``, or ``"stored"``, as it was at
             collection.
         absolute_metric_factor (int, optional): episodes of the absolute metric in
-            evaluations, see :class:`~.evaluation.EvaluationData`.
+            evaluations, see :class:`~.evaluation.EvaluationRecorder`.
         **kwargs: ``experiment``, as BenchMARL passes it.
 
     Attributes:
@@ -100,7 +100,7 @@ class TeamAlgorithm(LeavesNoFolder):
         attach(
             self.experiment,
             StopNotFinite(),
-            EvaluationData(absolute_metric_factor),
+            EvaluationRecorder(absolute_metric_factor),
             ExactResume(),
         )
         if burn_in == "stored":
@@ -438,10 +438,10 @@ class TeamAlgorithmConfig(AlgorithmConfig):
 
     @staticmethod
     def supports_continuous_actions() -> bool:
-        """Never: losses take maxima and means over all actions."""
+        """Always False: losses take maxima and means over all actions."""
         return False
 
     @staticmethod
     def supports_discrete_actions() -> bool:
-        """Always."""
+        """Always True."""
         return True

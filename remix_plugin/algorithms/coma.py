@@ -114,7 +114,7 @@ class ComaConfig(ActorCriticConfig):
 
     @staticmethod
     def on_policy() -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     @staticmethod

@@ -145,7 +145,7 @@ class DiscreteMaddpgConfig(ActorCriticConfig):
 
     @staticmethod
     def on_policy() -> bool:
-        """Never."""
+        """Always False."""
         return False
 
     @staticmethod

@@ -185,7 +185,7 @@ class DopConfig(ActorCriticConfig):
 
     @staticmethod
     def on_policy() -> bool:
-        """Never: part of the data is old."""
+        """Always False: part of the data is old."""
         return False
 
     @staticmethod

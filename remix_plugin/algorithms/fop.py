@@ -163,7 +163,7 @@ class FopConfig(ActorCriticConfig):
 
     @staticmethod
     def on_policy() -> bool:
-        """Never."""
+        """Always False."""
         return False
 
     @staticmethod

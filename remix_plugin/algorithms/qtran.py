@@ -152,5 +152,5 @@ class QtranConfig(ValueFactorizationConfig):
 
     @staticmethod
     def has_centralized_critic() -> bool:
-        """Always: the joint value, whose features are made from ``critic_model``."""
+        """Always True: the features of the joint value come from ``critic_model``."""
         return True

@@ -114,7 +114,7 @@ class ValueFactorizationConfig(TeamAlgorithmConfig):
 
     @staticmethod
     def on_policy() -> bool:
-        """Never."""
+        """Always False."""
         return False
 
 
@@ -263,5 +263,5 @@ class WeightedProjectionConfig(MonotonicFactorizationConfig):
 
     @staticmethod
     def has_centralized_critic() -> bool:
-        """Always: the unrestricted value, made from ``critic_model``."""
+        """Always True: the unrestricted value, made from ``critic_model``."""
         return True

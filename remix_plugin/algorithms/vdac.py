@@ -117,7 +117,7 @@ class VdacSumConfig(ActorCriticConfig):
 
     @staticmethod
     def on_policy() -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What there is to say of each evaluation episode."""
+"""Per-episode return, length and outcome."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ SMALL_SHARE = 0.03
 logger = logging.getLogger("remix_plugin.evaluation")
 
 
-class EvaluationData(RunCallback):
+class EvaluationRecorder(RunCallback):
     """Keeps all episodes of all evaluations, and computes the absolute metric.
 
     BenchMARL keeps the returns of episodes in its json, and their mean and extremes in

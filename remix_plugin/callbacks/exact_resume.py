@@ -48,7 +48,7 @@ class ExactResume(RunCallback):
       checkpoints share them.
     - When a run goes on, what its folder has of later than the checkpoint is removed.
     - An experiment that was loaded, or has ended, and is evaluated changes neither json
-      nor csv of its run; :class:`~.evaluation.EvaluationData` keeps the episodes
+      nor csv of its run; :class:`~.evaluation.EvaluationRecorder` keeps the episodes
       beside them.
 
     Episodes go on where the environment tells its state, see

@@ -124,7 +124,7 @@ def _rewards(steps: TensorDictBase) -> list[NestedKey]:
 def _entries(
     steps: TensorDictBase, keys: Iterable[NestedKey]
 ) -> Iterator[tuple[str, Tensor]]:
-    """What there is of some entries, with their names."""
+    """The entries that exist, by name."""
     for key in keys:
         entry = steps.get(key, None)
         if entry is not None:

@@ -1,4 +1,4 @@
-"""What there is to say of battles that have ended."""
+"""Outcomes of battles that have ended."""
 
 from __future__ import annotations
 

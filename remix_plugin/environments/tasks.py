@@ -70,7 +70,7 @@ class PluginTaskClass(TaskClass):
         )
 
     def supports_continuous_actions(self) -> bool:
-        """Never: actions are indices.
+        """Always False: actions are indices.
 
         BenchMARL asks this before it makes anything, so that options which a script has
         changed since the task was made are refused in time.
@@ -79,11 +79,11 @@ class PluginTaskClass(TaskClass):
         return False
 
     def supports_discrete_actions(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:
-        """What there is to say of how episodes ended, beyond return and length.
+        """How episodes ended, beyond their return and length.
 
         Args:
             ends (TensorDictBase): the last step of each episode, ``[n]``.

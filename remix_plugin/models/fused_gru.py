@@ -265,7 +265,7 @@ class FusedGruConfig(ModelConfig):
 
     @property
     def is_rnn(self) -> bool:
-        """Always: BenchMARL keeps sequences whole and carries the memory."""
+        """Always True: BenchMARL keeps sequences whole and carries the memory."""
         return True
 
     def get_model_state_spec(self, model_index: int = 0) -> Composite:

@@ -19,7 +19,7 @@ from benchmarl.hydra_config import load_experiment_from_hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from remix_plugin.callbacks.evaluation import FACTOR, EvaluationData
+from remix_plugin.callbacks.evaluation import FACTOR, EvaluationRecorder
 from remix_plugin.callbacks.exact_resume import ExactResume
 from remix_plugin.callbacks.finite import StopNotFinite
 from remix_plugin.callbacks.videos import Videos
@@ -59,7 +59,7 @@ def _callbacks(cfg: DictConfig) -> tuple[Callback, ...]:
     return (
         Videos(),
         StopNotFinite(),
-        EvaluationData(FACTOR if factor is None else factor),
+        EvaluationRecorder(FACTOR if factor is None else factor),
         ExactResume(),
     )
 

@@ -22,7 +22,7 @@ from torchrl.envs.utils import ExplorationType, exploration_type
 
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.callbacks.attaching import attach
-from remix_plugin.callbacks.evaluation import EPISODES_FILE, EvaluationData
+from remix_plugin.callbacks.evaluation import EPISODES_FILE, EvaluationRecorder
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
 
 FRAMES = 16  # of an iteration
@@ -181,9 +181,9 @@ def last_bias(experiment: Experiment) -> torch.Tensor:
     return bias
 
 
-def evaluation_data(experiment: Experiment) -> list[EvaluationData]:
+def evaluation_data(experiment: Experiment) -> list[EvaluationRecorder]:
     """The callbacks of this kind."""
-    return [c for c in experiment.callbacks if isinstance(c, EvaluationData)]
+    return [c for c in experiment.callbacks if isinstance(c, EvaluationRecorder)]
 
 
 def without(experiment: Experiment, *kinds: type[Callback]) -> Experiment:

@@ -40,7 +40,7 @@ from remix_plugin.callbacks.attaching import attach
 from remix_plugin.callbacks.evaluation import (
     EPISODES_FILE,
     STATE_KEY,
-    EvaluationData,
+    EvaluationRecorder,
 )
 
 pytestmark = pytest.mark.slow
@@ -121,12 +121,12 @@ def test_training_is_the_same_without_the_callback(
     # Evaluations that explore draw random numbers, and so does DrawingTask.
     options = {"evaluation_deterministic_actions": False, **options}
     # One after the other: new environments seed a random state that all of VMAS shares.
-    callbacks = (EvaluationData(episodes_factor=2),)
+    callbacks = (EvaluationRecorder(episodes_factor=2),)
     one = build(task(), config.get_from_yaml(), callbacks=callbacks, **options)
     ours = everything(one)
     other = build(task(), config.get_from_yaml(), **options)
     if evaluation_data(other):
-        without(other, EvaluationData)
+        without(other, EvaluationRecorder)
     theirs = everything(other)
     assert len(absolute(one)["return"]) == 2 * 2
     assert EPISODES_FILE not in files(other)
@@ -181,7 +181,7 @@ def test_best_has_the_largest_mean_return(
     returns: list[list[float]], best: int, tmp_path: Path
 ) -> None:
     policy = torch.nn.Linear(1, 1)
-    callback = EvaluationData()
+    callback = EvaluationRecorder()
     experiment = SimpleNamespace(
         task=None,
         group_map={"agents": ["agent_0"]},
@@ -316,7 +316,7 @@ def test_factor_of_the_algorithm_is_that_of_the_callback(
 def test_bad_factor_is_named(factor: Any, error: type[Exception]) -> None:
     message = f"factor={factor!r} is not allowed: it must be an integer >= 0"
     with pytest.raises(error, match=f"episodes_{message}"):
-        EvaluationData(factor)
+        EvaluationRecorder(factor)
     with pytest.raises(error, match=f"absolute_metric_{message}"):
         changed(RemixConfig, absolute_metric_factor=factor)
 

@@ -23,18 +23,18 @@ from remix_plugin.callbacks.attaching import (
     is_last_iteration,
     keeps_results,
 )
-from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.evaluation import EvaluationRecorder
 from remix_plugin.callbacks.exact_resume import ExactResume
 from remix_plugin.callbacks.finite import StopNotFinite
 from remix_plugin.callbacks.projection_weights import ProjectionWeights
 from remix_plugin.callbacks.videos import Videos
 from remix_plugin.registration import ALGORITHM_CONFIGS
 
-FOR_ALL = [Videos, StopNotFinite, EvaluationData, ExactResume]
+FOR_ALL = [Videos, StopNotFinite, EvaluationRecorder, ExactResume]
 WITH_WEIGHTS = ("remix", "owqmix", "cwqmix")
 
 
-class Mine(EvaluationData):
+class Mine(EvaluationRecorder):
     """A user's own; BenchMARL pickles it."""
 
 
@@ -93,9 +93,9 @@ def test_callbacks_of_the_user_are_kept(build: Build) -> None:
 
 def test_each_kind_is_found_or_made(build: Build) -> None:
     experiment = build(predator_prey(), QmixConfig.get_from_yaml())
-    first = attached(experiment, EvaluationData(3))
+    first = attached(experiment, EvaluationRecorder(3))
     assert first.episodes_factor == 3
-    assert attached(experiment, EvaluationData(4)) is first
+    assert attached(experiment, EvaluationRecorder(4)) is first
     assert experiment.callbacks == [first]
     assert first.experiment is experiment
 
@@ -134,7 +134,7 @@ def test_list_of_the_user_is_left_alone(build: Build) -> None:
     assert experiment.callbacks == []
     given: list[Callback] = []
     experiment.callbacks = given
-    attach(experiment, EvaluationData())
+    attach(experiment, EvaluationRecorder())
     assert given == []
     assert len(experiment.callbacks) == 1
 

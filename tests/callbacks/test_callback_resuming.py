@@ -29,7 +29,7 @@ from tiny_experiments import Build, predator_prey
 
 from remix_plugin.algorithms.wqmix import OwqmixConfig
 from remix_plugin.callbacks.attaching import attach
-from remix_plugin.callbacks.evaluation import STATE_KEY, EvaluationData
+from remix_plugin.callbacks.evaluation import STATE_KEY, EvaluationRecorder
 from remix_plugin.callbacks.projection_weights import ProjectionWeights
 
 pytestmark = pytest.mark.slow
@@ -144,7 +144,7 @@ def test_checkpoint_made_without_the_callbacks_is_loaded(build: Build) -> None:
         share_policy_params=False,
         checkpoint_interval=FRAMES,
     )
-    without(experiment, EvaluationData, ProjectionWeights)
+    without(experiment, EvaluationRecorder, ProjectionWeights)
     Director(*plan).direct(experiment).run()
     again = reload(experiment, FRAMES)
     Director(*plan).direct(again).run()
@@ -156,7 +156,7 @@ def test_checkpoint_made_without_the_callbacks_is_loaded(build: Build) -> None:
 def test_algorithm_of_benchmarl_is_continued(build: Build) -> None:
     # One that was given the callback is pickled with it; one that had it attached not.
     for is_given in (True, False):
-        callback = EvaluationData(episodes_factor=2)
+        callback = EvaluationRecorder(episodes_factor=2)
         experiment = build(
             predator_prey(),
             QmixConfig.get_from_yaml(),
@@ -172,7 +172,7 @@ def test_algorithm_of_benchmarl_is_continued(build: Build) -> None:
             assert one is not callback
             assert one.experiment is again
             assert one.episodes_factor == 2
-        attach(again, EvaluationData(episodes_factor=2))
+        attach(again, EvaluationRecorder(episodes_factor=2))
         again.run()
         assert len(absolute(again)["return"]) == 2 * 2
 

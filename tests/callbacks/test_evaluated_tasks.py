@@ -26,7 +26,7 @@ from tiny_experiments import Build, changed, predator_prey
 
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.callbacks.attaching import attach
-from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.evaluation import EvaluationRecorder
 from remix_plugin.callbacks.projection_weights import WEIGHTS_FILE
 from remix_plugin.environments.smax.common import SmaxTask
 
@@ -56,7 +56,7 @@ def test_algorithms_of_benchmarl_take_the_callback(
     experiment = build(task, config.get_from_yaml(), evaluation_interval=32, **options)
     assert experiment.continuous_actions == (vmas is not None)
     assert not evaluation_data(experiment)
-    attach(experiment, EvaluationData(FACTOR))
+    attach(experiment, EvaluationRecorder(FACTOR))
     keeper = kept(experiment)
     assert list(run_data(experiment)) == ["absolute_metrics", "step_0", "step_1"]
     assert [len(values) for values in absolute(experiment).values()] == [2 * FACTOR] * (

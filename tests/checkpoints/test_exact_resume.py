@@ -44,7 +44,7 @@ from remix_plugin.algorithms.tunedqmix import TunedQmixConfig
 from remix_plugin.algorithms.vdac import VdacConfig
 from remix_plugin.algorithms.wqmix import CwqmixConfig, OwqmixConfig
 from remix_plugin.callbacks.attaching import attach
-from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.evaluation import EvaluationRecorder
 from remix_plugin.callbacks.exact_resume import ExactResume
 from remix_plugin.checkpoints.checkpoint_files import checkpoints, remove_replay
 from remix_plugin.environments.matrix_game.common import MatrixGameTask
@@ -248,7 +248,7 @@ def test_algorithms_of_benchmarl_go_on_too(config: Any, build: Build) -> None:
             build,
             predator_prey(),
             config.get_from_yaml(),
-            callbacks=(EvaluationData(2), ExactResume()),
+            callbacks=(EvaluationRecorder(2), ExactResume()),
             **on_policy,
         )
 

@@ -20,7 +20,7 @@ class MatrixGameClass(PluginTaskClass):
         return 1
 
     def has_render(self, env: EnvBase) -> bool:
-        """Never: there is nothing to see."""
+        """Always False: there is nothing to see."""
         return False
 
     @staticmethod

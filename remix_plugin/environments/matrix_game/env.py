@@ -54,7 +54,7 @@ class MatrixGameEnv(EnvBase):
         self._make_specs(n_agents=payoff.ndim, n_actions=payoff.shape[0])
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Nothing: no step depends on those before."""
+        """An empty dictionary: no step depends on earlier ones."""
         return {}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ class MatrixGameEnv(EnvBase):
         return result
 
     def _set_seed(self, seed: int | None) -> None:
-        """Nothing is random."""
+        """Does nothing: the game is deterministic."""
 
     def _make_specs(self, n_agents: int, n_actions: int) -> None:
         batch, device = self.batch_size, self.device

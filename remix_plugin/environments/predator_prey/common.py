@@ -23,7 +23,7 @@ class PredatorPreyClass(PluginTaskClass):
         return self.options.max_steps
 
     def has_render(self, env: EnvBase) -> bool:
-        """Always, by Pillow."""
+        """Always True: Pillow draws the grid."""
         return True
 
     def get_replay_buffer_transforms(self, env: EnvBase, group: str) -> list[Transform]:

@@ -54,7 +54,7 @@ class SmacClass(PluginTaskClass):
         return make
 
     def supports_continuous_actions(self) -> bool:
-        """Never: actions are indices.
+        """Always False: actions are indices.
 
         BenchMARL asks this before it makes a folder for the run, so that a missing
         StarCraft is told in time.

@@ -69,7 +69,7 @@ class SmacEnv(SMACv2Wrapper):
         return self._env.render(mode=mode)
 
     def _check_kwargs(self, kwargs: dict[str, Any]) -> None:
-        """Nothing: the wrapper would refuse the game of another package."""
+        """Does nothing: the wrapper would refuse the game of another package."""
 
     def _make_specs(self, env: Any) -> None:
         super()._make_specs(env)

@@ -24,7 +24,7 @@ class SmaxClass(PluginTaskClass):
     env_class = SmaxEnv
 
     def supports_continuous_actions(self) -> bool:
-        """Never. Asked before BenchMARL makes a folder: JaxMARL is looked for here.
+        """Always False; asked before there is a folder, so it looks for JaxMARL.
 
         Raises:
             ImportError: if JaxMARL is missing, or of another version.
@@ -37,7 +37,7 @@ class SmaxClass(PluginTaskClass):
         return self.options.max_steps + 1
 
     def has_render(self, env: EnvBase) -> bool:
-        """Never."""
+        """Always False."""
         return False
 
     def episode_outcomes(self, ends: TensorDictBase) -> dict[str, Tensor]:

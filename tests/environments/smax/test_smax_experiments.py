@@ -18,7 +18,7 @@ from tensordict import TensorDictBase
 
 from remix_plugin.algorithms.remix import RemixConfig
 from remix_plugin.algorithms.wqmix import OwqmixConfig
-from remix_plugin.callbacks.evaluation import EvaluationData
+from remix_plugin.callbacks.evaluation import EvaluationRecorder
 from remix_plugin.environments.smax.common import SmaxTask
 
 pytestmark = [pytest.mark.slow, needs_jaxmarl]
@@ -69,7 +69,7 @@ def check_rates(folder: Path, stage: str) -> None:
         assert stage != "eval" or rate in (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-class Mine(EvaluationData):
+class Mine(EvaluationRecorder):
     """A user's own; BenchMARL pickles it."""
 
 
@@ -140,8 +140,8 @@ def build(
     return build_experiment
 
 
-def win_rates(experiment: Experiment) -> list[EvaluationData]:
-    return [c for c in experiment.callbacks if isinstance(c, EvaluationData)]
+def win_rates(experiment: Experiment) -> list[EvaluationRecorder]:
+    return [c for c in experiment.callbacks if isinstance(c, EvaluationRecorder)]
 
 
 def test_win_rate_is_attached_once(build: Callable[..., Experiment]) -> None:
@@ -169,7 +169,7 @@ def test_win_rate_leaves_callbacks_of_the_user_alone(
 def test_qmix_of_benchmarl_takes_the_callback(
     build: Callable[..., Experiment], save_folder: Path
 ) -> None:
-    experiment = build(QmixConfig.get_from_yaml(), [EvaluationData()])
+    experiment = build(QmixConfig.get_from_yaml(), [EvaluationRecorder()])
     experiment.run()
     check_rates(save_folder, "eval")
 
