@@ -6,7 +6,9 @@ Usage: python scripts/results_page.py [--check]
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from remix_plugin.commands.arguments import refusals
@@ -17,7 +19,6 @@ exit_without("matplotlib", "jinja2")
 
 from remix_plugin.plotting.panels import panels_of  # noqa: E402
 from remix_plugin.plotting.tables import all_tables  # noqa: E402
-from remix_plugin.report.markdown import fill  # noqa: E402
 from remix_plugin.report.page import where_table  # noqa: E402
 from remix_plugin.results.archive import read_archive  # noqa: E402
 
@@ -28,6 +29,10 @@ ARCHIVES = {
     path.name.removesuffix(".json.gz"): path
     for path in sorted((DOCS / "results").glob("*.json.gz"))
 }
+
+PLACE = re.compile(
+    r"<!-- (?P<name>\w+): generated -->\n(?P<text>.*?)<!-- end -->", re.DOTALL
+)
 
 
 def main() -> None:
@@ -56,6 +61,33 @@ def main() -> None:
     else:
         PAGE.write_text(page)
         print(f"{PAGE}: written from {len(results)} runs")
+
+
+def fill(page: str, texts: Mapping[str, str]) -> str:
+    """Put texts into their places, whatever stood there before.
+
+    A place begins with the line ``<!-- NAME: generated -->`` and ends with
+    ``<!-- end -->``.
+
+    Args:
+        page (str): markdown.
+        texts (mapping): what to put into each place, by name.
+
+    Raises:
+        ValueError: if the page has no place of a text, or a place without a text.
+    """
+    places = [match["name"] for match in PLACE.finditer(page)]
+    if sorted(places) != sorted(texts):
+        raise ValueError(
+            f"The page has places for {', '.join(places) or 'nothing'}: it must have "
+            f"one for each of {', '.join(texts)}."
+        )
+
+    def replace(match: re.Match[str]) -> str:
+        name = match["name"]
+        return f"<!-- {name}: generated -->\n\n{texts[name]}\n\n<!-- end -->"
+
+    return PLACE.sub(replace, page)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def draw_win_rates(
     own = [one for one in without_variants(panels) if one.metric == "win_rate"]
     text = "Figure 2. Share of greedy episodes that were won in battles"
     return [
-        _draw(
+        draw_panels(
             f"figure_2{suffix}",
             f"Win rates of battles{kind}",
             f"{text}{kind}.",
@@ -154,7 +154,7 @@ def _draw_blocks(
 ) -> list[PaperFigure]:
     """A picture per block and kind of algorithms."""
     return [
-        _draw(
+        draw_panels(
             f"{name}_{block}{suffix}",
             f"{title}{block_words(block)}{kind}",
             f"{text}{kind}.",
@@ -189,12 +189,12 @@ def _draw_variants(
             text = f"{number}{title}: {METRICS[metric]} of greedy episodes."
             full = f"{title}{block_words(block)}"
             figures.append(
-                _draw(f"{name}_{block}{kind}", full, text, shown, styles, names)
+                draw_panels(f"{name}_{block}{kind}", full, text, shown, styles, names)
             )
     return figures
 
 
-def _draw(
+def draw_panels(
     name: str,
     title: str,
     text: str,
@@ -204,6 +204,19 @@ def _draw(
     *,
     same_units: bool = True,
 ) -> PaperFigure:
+    """Learning curves of panels of one metric.
+
+    Args:
+        name (str): stem of files.
+        title (str): what they show, in a few words.
+        text (str): how the caption begins.
+        panels (sequence of Panel): at least one.
+        styles (mapping): look of each label, of these and others.
+        names (mapping): names of labels in the legend.
+
+    Keyword Args:
+        same_units (bool): whether panels have the same y axis.
+    """
     labels = {label for panel in panels for label in panel.runs}
     shown = {label: style for label, style in styles.items() if label in labels}
     curves = [{label: one.curve(label) for label in one.runs} for one in panels]

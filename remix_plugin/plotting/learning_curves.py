@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from remix_plugin.callbacks.episodes import RETURN
-from remix_plugin.plotting.captions import METRICS
-from remix_plugin.plotting.curve_figures import draw_curves
-from remix_plugin.plotting.panels import headings, panels_of
+from remix_plugin.plotting.curve_figures import draw_panels
+from remix_plugin.plotting.panels import panels_of
 from remix_plugin.plotting.style import styles_of
 from remix_plugin.results.reading import read_results
 from remix_plugin.results.run_result import RunResult
@@ -67,15 +65,4 @@ def plot_curves(runs: Sequence[RunResult], metric: str = RETURN) -> Figure:
     """
     panels = [replace(panel, metric=metric) for panel in panels_of(runs)]
     styles = styles_of(run.label for run in runs)
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(6.4 * len(panels), 4.4), squeeze=False
-    )
-    titles = headings(panels)
-    for axis, panel, title in zip(axes[0], panels, titles, strict=True):
-        draw_curves(axis, {label: panel.curve(label) for label in panel.runs}, styles)
-        axis.set(title=title, xlabel="frames (environment steps)")
-        axis.set_ylabel(f"{METRICS[metric]} of greedy episodes")
-        axis.grid(alpha=0.3)
-        axis.legend(frameon=False)
-    figure.tight_layout()
-    return figure
+    return draw_panels("", "", "", panels, styles, same_units=False).figure

@@ -36,33 +36,9 @@ class Picture:
     curves: str
 
 
-@dataclass(frozen=True)
-class Chart:
-    """A figure of the page.
-
-    Attributes:
-        name (str): anchor within the page.
-        title (str): heading.
-        caption (str): the text below it.
-        legend (list of tuple): label, name, color and CSS line style of each curve.
-        pictures (list of Picture): its panels.
-    """
-
-    name: str
-    title: str
-    caption: str
-    legend: list[tuple[str, str, str, str]]
-    pictures: list[Picture]
-
-
-def chart_of(figure: PaperFigure) -> Chart:
-    """A figure, panel by panel, so that it fits any screen."""
-    legend = [
-        (label, figure.names.get(label, label), style.color, BORDERS[style.line])
-        for label, style in figure.styles.items()
-    ]
-    pictures = [_picture(figure, number) for number in range(len(figure.headings))]
-    return Chart(figure.name, figure.title, figure.caption, legend, pictures)
+def pictures_of(figure: PaperFigure) -> list[Picture]:
+    """The panels of a figure, one by one, so that they fit any screen."""
+    return [_picture(figure, number) for number in range(len(figure.headings))]
 
 
 def _picture(paper_figure: PaperFigure, number: int) -> Picture:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from remix_plugin.plotting.panels import Panel
 from remix_plugin.plotting.style import name_of
@@ -13,25 +12,13 @@ from remix_plugin.statistics.bootstrap import interval
 from remix_plugin.statistics.scores import FloatArray
 
 
-@dataclass(frozen=True)
-class Leaders:
-    """Who wins on one task.
+def leaders_of(panels: Iterable[Panel]) -> dict[str, dict[str, str]]:
+    """Who wins on each task that several labels have.
 
-    Attributes:
-        task (str): title of the task's panel, and its block.
-        at_the_end (str): who has the best mean of the last evaluation.
-        over_training (str): who has the largest area under the curve; empty if runs
-            were evaluated once.
+    Returns:
+        dict: by task and block, the winners at the end and over training, in words.
     """
-
-    task: str
-    at_the_end: str
-    over_training: str
-
-
-def leaders_of(panels: Iterable[Panel]) -> list[Leaders]:
-    """The winners of each panel with two labels or more, in words."""
-    return [_leaders(panel) for panel in panels if len(panel.runs) > 1]
+    return {panel.where: _leaders(panel) for panel in panels if len(panel.runs) > 1}
 
 
 def describe_leader(scores: Mapping[str, FloatArray], digits: int) -> str:
@@ -63,13 +50,10 @@ def describe_leader(scores: Mapping[str, FloatArray], digits: int) -> str:
     return f"{words}."
 
 
-def _leaders(panel: Panel) -> Leaders:
+def _leaders(panel: Panel) -> dict[str, str]:
     digits = 1 if panel.metric == "return" else 2
-    final = {label: panel.final_scores(label) for label in panel.runs}
-    areas = {label: panel.areas(label) for label in panel.runs}
-    areas = {label: own for label, own in areas.items() if len(own)}
-    return Leaders(
-        panel.where,
-        describe_leader(final, digits),
-        describe_leader(areas, digits) if areas else "",
-    )
+    scores = {
+        "At the end": {label: panel.final_scores(label) for label in panel.runs},
+        "Over training": {k: a for k in panel.runs if len(a := panel.areas(k))},
+    }
+    return {when: describe_leader(own, digits) for when, own in scores.items() if own}

@@ -16,7 +16,7 @@ from remix_plugin.plotting.figures import draw_figures
 from remix_plugin.plotting.panels import panels_of
 from remix_plugin.plotting.table import Table
 from remix_plugin.plotting.tables import COLUMNS, result_tables
-from remix_plugin.report.charts import chart_of
+from remix_plugin.report.charts import BORDERS, pictures_of
 from remix_plugin.report.folder import composed_config, files_of, unfinished_runs
 from remix_plugin.report.leaders import leaders_of
 from remix_plugin.results.reading import read_results
@@ -51,7 +51,8 @@ def write_report(folder: Path, path: Path) -> None:
         summary=_summary(results),
         unfinished=unfinished,
         leaders=leaders_of(panels),
-        charts=[chart_of(figure) for figure in draw_figures(panels)],
+        charts=[(one, pictures_of(one)) for one in draw_figures(panels)],
+        borders=BORDERS,
         about_tables=COLUMNS,
         tables=result_tables(panels),
         where=where_table(results),

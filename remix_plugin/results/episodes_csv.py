@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from remix_plugin.callbacks.episodes import RETURN
+from remix_plugin.callbacks.evaluation import EPISODES_FILE
 from remix_plugin.damaged import parse_count, parse_number, read_rows, require, shown
 from remix_plugin.results.benchmarl_json import JsonRun, check_returns, is_return
 
@@ -69,44 +70,35 @@ def read_episodes_table(path: Path) -> EpisodesTable:
     return table
 
 
-def check_agreement(
-    path: Path, run: JsonRun, episodes: Path, table: EpisodesTable
-) -> None:
-    """Check that a run's json and its csv of episodes have the same evaluations.
+def read_beside(
+    path: Path, run: JsonRun, *, finished: bool
+) -> tuple[JsonRun, EpisodesTable]:
+    """Read the csv beside a run's json, which must have the same evaluations.
 
     Args:
         path (Path): the json.
         run (JsonRun): what it says.
-        episodes (Path): the csv.
-        table (EpisodesTable): what it says.
+
+    Keyword Args:
+        finished (bool): whether the run has ended, else one of the two may be an
+            evaluation ahead, which is left out.
 
     Raises:
         DamagedFileError: if they do not agree: neither can be trusted.
     """
-    same = run.frames == table.frames
-    what = f"its evaluations are not those of {episodes}, one of the two is damaged"
-    require(same, path, what)
+    csv = path.with_name(EPISODES_FILE)
+    table = read_episodes_table(csv)
+    n, longest = sorted((len(run.frames), len(table.frames)))
+    if not finished and not table.absolute and longest == n + 1:
+        returns = {name: values[:n] for name, values in run.returns.items()}
+        run = replace(run, steps=run.steps[:n], frames=run.frames[:n], returns=returns)
+        own = {name: values[:n] for name, values in table.episodes.items()}
+        table = replace(table, frames=table.frames[:n], episodes=own)
+    what = f"its evaluations are not those of {csv}, one of the two is damaged"
+    require(run.frames == table.frames, path, what)
     own = {name: table.episodes[name] for name in table.episodes if is_return(name)}
     require(own == run.returns, path, f"its returns: {what}")
-
-
-def cut_to_shorter(run: JsonRun, table: EpisodesTable) -> tuple[JsonRun, EpisodesTable]:
-    """Json and csv without the evaluation that a run has written to one of them only.
-
-    Args:
-        run (JsonRun): what the json says.
-        table (EpisodesTable): what the csv says.
-    """
-    counts = len(run.frames), len(table.frames)
-    if abs(counts[0] - counts[1]) != 1 or table.absolute:
-        return run, table
-    n = min(counts)
-    returns = {name: values[:n] for name, values in run.returns.items()}
-    episodes = {name: values[:n] for name, values in table.episodes.items()}
-    return (
-        replace(run, steps=run.steps[:n], frames=run.frames[:n], returns=returns),
-        replace(table, frames=table.frames[:n], episodes=episodes),
-    )
+    return run, table
 
 
 def _columns(

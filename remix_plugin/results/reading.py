@@ -16,12 +16,7 @@ from remix_plugin.damaged import DamagedFileError, files_below, read_yaml, requi
 from remix_plugin.results.archive import ARCHIVE_ENDING, read_archive
 from remix_plugin.results.benchmarl_json import is_return, read_json_runs
 from remix_plugin.results.csv_log import check_log, seconds_of
-from remix_plugin.results.episodes_csv import (
-    EpisodesTable,
-    check_agreement,
-    cut_to_shorter,
-    read_episodes_table,
-)
+from remix_plugin.results.episodes_csv import EpisodesTable, read_beside
 from remix_plugin.results.run_result import NO_BLOCK, RunResult
 from remix_plugin.results.weights_csv import read_weights
 from remix_plugin.suites.folders import OVERRIDES
@@ -86,13 +81,9 @@ def _read_others(
 def _read_json(path: Path) -> list[RunResult]:
     """The runs of a file that were evaluated, checked by what lies beside it."""
     runs = read_json_runs(path)
-    csv = path.with_name(EPISODES_FILE)
-    if len(runs) > 1 or not csv.exists():
-        tables = [EpisodesTable(run.frames, run.returns, {}) for run in runs]
-    else:
-        run, table = cut_to_shorter(runs[0], read_episodes_table(csv))
-        check_agreement(path, run, csv, table)
-        runs, tables = [run], [table]
+    tables = [EpisodesTable(run.frames, run.returns, {}) for run in runs]
+    if len(runs) == 1 and path.with_name(EPISODES_FILE).exists():
+        runs[0], tables[0] = read_beside(path, runs[0], finished=False)
     seconds = None
     if len(runs) == 1:
         check_log(path, runs[0])
@@ -115,8 +106,7 @@ def _read_suite_run(folder: Path) -> RunResult:
     where = f"{run.task} with seed {run.seed}"
     require(holds, path, f"it is of {where}, or of several runs")
     require(bool(run.frames), path, "it has no evaluation")
-    table = read_episodes_table(path.with_name(EPISODES_FILE))
-    check_agreement(path, run, path.with_name(EPISODES_FILE), table)
+    _, table = read_beside(path, run, finished=True)
     return _result(path, table, block, task, label, seed, record)
 
 

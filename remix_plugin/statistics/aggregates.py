@@ -21,20 +21,12 @@ Statistic: TypeAlias = Callable[[Sequence[FloatArray]], FloatArray]
 
 
 def mean(scores: Sequence[FloatArray]) -> FloatArray:
-    """Mean over tasks of the mean over runs: every task weighs the same.
-
-    Args:
-        scores (Sequence[FloatArray]): one array ``[*B, n_runs]`` per task.
-    """
+    """Mean over tasks of the mean over runs: every task weighs the same."""
     return np.asarray(_task_means(scores).mean(0))
 
 
 def median(scores: Sequence[FloatArray]) -> FloatArray:
-    """Median over tasks of the mean over runs; for one task, that task's mean.
-
-    Args:
-        scores (Sequence[FloatArray]): one array ``[*B, n_runs]`` per task.
-    """
+    """Median over tasks of the mean over runs; for one task, that task's mean."""
     return np.asarray(np.median(_task_means(scores), axis=0))
 
 
@@ -43,19 +35,12 @@ def iqm(scores: Sequence[FloatArray]) -> FloatArray:
 
     A quarter of the runs is cut from each end, rounded down to whole runs: of 5 runs
     one, of 3 none. Runs are pooled, so that a task with more runs weighs more.
-
-    Args:
-        scores (Sequence[FloatArray]): one array ``[*B, n_runs]`` per task.
     """
     return np.asarray(trim_mean(np.concatenate(scores, axis=-1), 0.25, axis=-1))
 
 
 def seed_median(scores: Sequence[FloatArray]) -> FloatArray:
-    """Median over the runs of one task, where :func:`median` is that over tasks.
-
-    Args:
-        scores (Sequence[FloatArray]): a single array ``[*B, n_runs]``.
-    """
+    """Median over the runs of one task, where :func:`median` is that over tasks."""
     (task,) = scores
     return np.asarray(np.median(task, axis=-1))
 

@@ -221,21 +221,18 @@ def test_any_other_task_has_a_panel_with_an_axis_of_its_own() -> None:
         run.record.clear()
     short = a_run("qmix", 2, (0, 10), task=tasks[0], block="runs", frames=(200, 400))
     short.record.clear()
-    values, policies, final = draw([*runs, short])
-    assert [one.name for one in (values, policies, final)] == [
-        "returns_runs",
-        "returns_runs_policies",
-        "final_returns_runs",
-    ]
-    assert list(panels(values.figure)) == ["matrix_game/qtran", "vmas/balance"]
-    own = panels(values.figure)
-    # At the frames that all three seeds have
-    assert lines(own["vmas/balance"]) == {"qmix": [20 / 3]}
-    assert lines(own["matrix_game/qtran"]) == {"qmix": [0.5, 10, 0]}
+    drawn, final = draw([*runs, short])
+    assert (drawn.name, final.name) == ("returns_runs", "final_returns_runs")
+    own = panels(drawn.figure)
+    assert list(own) == ["matrix_game/qtran", "vmas/balance"]
+    # At the frames that all three seeds of QMIX have
+    curves = lines(own["vmas/balance"])
+    assert curves == {"qmix": [20 / 3], "mappo": [0.5, 10, 900]}
+    assert list(lines(own["matrix_game/qtran"])) == ["qmix", "mappo"]
     _, high = own["matrix_game/qtran"].get_ylim()
     assert high < 20
-    assert "2 to 3 seeds per curve; a band of two or three" in values.caption
-    assert values.caption.endswith(
+    assert "2 seeds per curve, except QMIX (BenchMARL): 2 to 3;" in drawn.caption
+    assert drawn.caption.endswith(
         "200 to 300 frames; 4 greedy episodes per evaluation."
     )
 

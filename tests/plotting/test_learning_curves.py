@@ -59,10 +59,10 @@ def test_win_rates_are_shares_of_returns_above_a_bound(results: Path) -> None:
     rates = [c.means("win_rate") for c in curves]
     assert rates == [(0.0, 0.0), (0.0, 0.5, 1.0), (0.0, 1.0)]
     axis = plot_curves(curves, "win_rate").axes[0]
-    assert axis.get_ylabel() == "win rate of greedy episodes"
+    assert axis.get_ylabel() == "win rate"
     lines = {line.get_label(): line for line in axis.get_lines()}
     assert list(lines["remix"].get_ydata()) == [0.0, 0.75]
-    assert plot_curves(read_curves(results)).axes[0].get_ylabel().startswith("mean")
+    assert plot_curves(read_curves(results)).axes[0].get_ylabel() == "mean return"
 
 
 def test_read_curves_refuses_a_folder_without_results(tmp_path: Path) -> None:

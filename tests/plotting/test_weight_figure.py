@@ -7,7 +7,7 @@ import pytest
 from synthetic_results import a_run, draw
 
 from remix_plugin.plotting.paper_figure import PaperFigure
-from remix_plugin.plotting.weight_counts import n_sampled, shares, sum_counts
+from remix_plugin.plotting.weight_figure import n_sampled, shares, sum_counts
 from remix_plugin.results.run_result import WeightCounts
 
 # Intervals of 100 frames, bins around 0, 0.5 and 1, and what is beyond.

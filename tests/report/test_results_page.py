@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from csv import DictReader
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 from results_folders import write_run
 
-from remix_plugin.report.markdown import fill
 from remix_plugin.results.archive import read_archive
 from remix_plugin.results.reading import read_results
 
@@ -19,6 +19,14 @@ ROOT = Path(__file__).parents[2]
 ARCHIVE = ROOT / "docs" / "results" / "predator_prey.json.gz"
 PAGE = "a\n<!-- one: generated -->\nold\n<!-- end -->\nb\n<!-- two: generated -->\n"
 PAGE += "<!-- end -->\n"
+
+
+@pytest.fixture
+def fill(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What puts texts into a page's places."""
+    script = ROOT / "scripts" / "results_page.py"
+    monkeypatch.syspath_prepend(str(script.parent))
+    return runpy.run_path(str(script))["fill"]
 
 
 def test_page_regenerates_to_the_digit(run_script: Callable[..., str]) -> None:
@@ -40,7 +48,7 @@ def test_kept_weights_add_up_to_the_sampled_transitions() -> None:
             assert total[-1] == 0
 
 
-def test_texts_replace_what_stood_in_their_places() -> None:
+def test_texts_replace_what_stood_in_their_places(fill: Callable[..., str]) -> None:
     filled = fill(PAGE, {"one": "new\n\nlines", "two": "2"})
     assert "old" not in filled
     assert "<!-- one: generated -->\n\nnew\n\nlines\n\n<!-- end -->\nb\n" in filled
@@ -50,7 +58,9 @@ def test_texts_replace_what_stood_in_their_places() -> None:
 
 
 @pytest.mark.parametrize("texts", [{"one": ""}, {"one": "", "two": "", "three": ""}])
-def test_places_and_texts_must_match(texts: dict[str, str]) -> None:
+def test_places_and_texts_must_match(
+    fill: Callable[..., str], texts: dict[str, str]
+) -> None:
     with pytest.raises(ValueError, match="places for one, two: it must have"):
         fill(PAGE, texts)
 
