@@ -231,7 +231,7 @@ def test_any_other_task_has_a_panel_with_an_axis_of_its_own() -> None:
     assert list(lines(own["matrix_game/qtran"])) == ["qmix", "mappo"]
     _, high = own["matrix_game/qtran"].get_ylim()
     assert high < 20
-    assert "2 seeds per curve, except QMIX (BenchMARL): 2 to 3;" in drawn.caption
+    assert "2 to 3 seeds per curve, except MAPPO (BenchMARL): 2;" in drawn.caption
     assert drawn.caption.endswith(
         "200 to 300 frames; 4 greedy episodes per evaluation."
     )
