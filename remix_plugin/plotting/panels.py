@@ -223,15 +223,20 @@ def algorithm_groups(
     """
     if panels and len({label for one in panels for label in one.runs}) <= n_readable:
         return {("", ""): list(panels)}
-    others = select(panels, lambda label: label not in POLICY_BASED)
-    if not select(panels, lambda label: label in POLICY_BASED):
+    others = select(panels, lambda label: not _has_policies(label))
+    if not select(panels, _has_policies):
         return {("", ""): others}
-    beside = select(panels, lambda label: label in (*POLICY_BASED, "remix"))
+    beside = select(panels, lambda label: _has_policies(label) or label == "remix")
     groups = {
         ("", ", value-based algorithms"): others,
         ("_policies", ", policy-based algorithms"): beside,
     }
     return {words: own for words, own in groups.items() if own}
+
+
+def _has_policies(label: str) -> bool:
+    """Whether a label is that of a policy-based algorithm, or of a variant of one."""
+    return label.partition("_")[0] in POLICY_BASED
 
 
 def comparisons(panels: Iterable[Panel]) -> dict[tuple[str, str], list[Panel]]:
